@@ -1,0 +1,49 @@
+"""What may be shown at a moment: active, in stock, within its dates, and not delicate where strangers look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from recsvc.artifact import Array
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """What may be shown, for the n items of one model at one moment.
+
+    open: (n,) bool, may be shown at all. sensitive: (n,) bool. until: epoch seconds at which a start or end
+    date makes this shelf stale; infinity when none is ahead.
+    """
+
+    open: Array
+    sensitive: Array
+    until: float
+
+    @property
+    def public(self) -> Array:
+        """(n,) bool: may be shown to somebody of whom we know nothing."""
+        return self.open & ~self.sensitive
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """The catalogue's word on each item, as parallel arrays.
+
+    active: (n,) bool. stock: (n,) float64, infinity for unlimited. opens_at, closes_at: (n,) float64 epoch
+    seconds, −inf and inf where open-ended. sensitive: (n,) bool. An item missing from the catalogue is inactive.
+    """
+
+    active: Array
+    stock: Array
+    opens_at: Array
+    closes_at: Array
+    sensitive: Array
+
+
+def shelf(facts: Availability, now: float) -> Shelf:
+    """Return what may be shown at `now` (epoch seconds). The closing moment itself is already closed."""
+    is_open = facts.active & (facts.stock > 0) & (facts.opens_at <= now) & (now < facts.closes_at)
+    ahead = np.concatenate([facts.opens_at[facts.opens_at > now], facts.closes_at[facts.closes_at > now]])
+    return Shelf(is_open, facts.sensitive, float(ahead.min()) if len(ahead) else float("inf"))

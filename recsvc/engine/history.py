@@ -1,0 +1,144 @@
+"""What one customer did, one entry per item: the evidence every generator and reason starts from.
+
+Training builds it for all customers at once and the service for one customer at a time, through the same
+`collect`, so that an interaction counts alike whether it came in last night or a second ago.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from recsvc.artifact import Array
+
+DAY = 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Decay:
+    """How evidence ages. `as_of` is the newest moment training saw; an age is never below zero."""
+
+    as_of: float
+    taste_half_life_days: float
+    repeat_half_life_days: float
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Interactions as parallel arrays, in any order.
+
+    item_rows: (e,) int32, >= 0. weights: (e,) float32, signed, before ageing. at: (e,) int64 epoch seconds.
+    purchases: (e,) bool. orders: (e,) int64, equal for the lines of one order; lines of one order with the
+    same item count once.
+    """
+
+    item_rows: Array
+    weights: Array
+    at: Array
+    purchases: Array
+    orders: Array
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """One customer's evidence, one entry per item, item rows ascending.
+
+    item_rows: (m,) int32. weights: (m,) float32, the aged signed sum: how much they like it.
+    repeats: (m,) float32, the aged count of orders: how likely they buy it again.
+    orders: (m,) int32. first_at, last_at: (m,) int64 epoch seconds of purchases, 0 where none.
+    """
+
+    item_rows: Array
+    weights: Array
+    repeats: Array
+    orders: Array
+    first_at: Array
+    last_at: Array
+
+    def __len__(self) -> int:
+        return len(self.item_rows)
+
+
+EMPTY = History(
+    np.empty(0, np.int32), np.empty(0, np.float32), np.empty(0, np.float32),
+    np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int64),
+)  # fmt: skip
+
+
+def collect(groups: Array, events: Events, decay: Decay) -> tuple[Array, History]:
+    """Return the evidence of many customers: one entry per (group, item), sorted by both.
+
+    Args:
+        groups: (e,) integer, the customer of each event.
+        events: the interactions.
+        decay: how they age.
+
+    Returns:
+        (groups (m,) of the entries, their History).
+    """
+    keep = _one_line_per_order(groups, events)
+    rows, at, bought = events.item_rows[keep], events.at[keep], events.purchases[keep]
+    key = groups[keep].astype(np.int64) << 32 | rows.astype(np.int64)
+    unique, inverse = np.unique(key, return_inverse=True)
+    m = len(unique)
+    ages = np.maximum(decay.as_of - at, 0.0) / DAY
+    liked = events.weights[keep] * np.exp2(-ages / decay.taste_half_life_days)
+    again = bought * np.exp2(-ages / decay.repeat_half_life_days)
+    last = np.zeros(m, np.int64)
+    np.maximum.at(last, inverse[bought], at[bought])
+    first = np.full(m, np.iinfo(np.int64).max)
+    np.minimum.at(first, inverse[bought], at[bought])
+    return unique >> 32, History(
+        item_rows=(unique & 0xFFFFFFFF).astype(np.int32),
+        weights=np.bincount(inverse, liked, m).astype(np.float32),
+        repeats=np.bincount(inverse, again, m).astype(np.float32),
+        orders=np.bincount(inverse, bought, m).astype(np.int32),
+        first_at=np.where(last > 0, first, 0),
+        last_at=last,
+    )
+
+
+def merge(known: History, events: Events, decay: Decay) -> History:
+    """Return `known` with newer events added, as if training had seen them."""
+    if not len(events.item_rows):
+        return known
+    _, fresh = collect(np.zeros(len(events.item_rows), np.int32), events, decay)
+    if not len(known):
+        return fresh
+    rows = np.union1d(known.item_rows, fresh.item_rows).astype(np.int32)
+    parts = [(np.searchsorted(rows, one.item_rows), one) for one in (known, fresh)]
+
+    def total(name: str, dtype: type) -> Array:
+        out = np.zeros(len(rows), dtype)
+        for where, one in parts:
+            out[where] += getattr(one, name)
+        return out
+
+    last = np.zeros(len(rows), np.int64)
+    first = np.full(len(rows), np.iinfo(np.int64).max)
+    for where, one in parts:
+        last[where] = np.maximum(last[where], one.last_at)
+        seen = one.last_at > 0
+        first[where[seen]] = np.minimum(first[where[seen]], one.first_at[seen])
+    return History(
+        item_rows=rows,
+        weights=total("weights", np.float32),
+        repeats=total("repeats", np.float32),
+        orders=total("orders", np.int32),
+        first_at=np.where(last > 0, first, 0),
+        last_at=last,
+    )
+
+
+def _one_line_per_order(groups: Array, events: Events) -> Array:
+    """Return the indices to keep: of equal (customer, item, order) purchases the first, and all that is no purchase."""
+    order = np.lexsort((events.orders, events.item_rows, groups, events.purchases))
+    same = np.zeros(len(order), bool)
+    if len(order) > 1:
+        a, b = order[1:], order[:-1]
+        same[1:] = (
+            events.purchases[a] & events.purchases[b] & (groups[a] == groups[b])
+            & (events.item_rows[a] == events.item_rows[b]) & (events.orders[a] == events.orders[b])
+        )  # fmt: skip
+    return np.sort(order[~same])

@@ -1,0 +1,155 @@
+"""Lists, composed: from a model and a history to the items of a reply. Training composes finished lists here too.
+
+Ways: finished (known customer, nothing new), live (blend of all generators over the history as it is now),
+and for those without a history the customer's segment or the bestsellers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from recsvc.artifact import Array
+from recsvc.concepts import GENERATORS, Generator, Reason
+from recsvc.engine import ranking
+from recsvc.engine.eligibility import Shelf
+from recsvc.engine.history import History
+from recsvc.engine.model import Model
+from recsvc.engine.reasons import CODE, Reasons, why
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Items in order: rows (r,), scores (r,) float32 and their reasons."""
+
+    rows: Array
+    scores: Array
+    reasons: Reasons
+
+    def take(self, where: Array) -> Listed:
+        """Return the entries at positions `where`, in that order."""
+        g = self.reasons
+        return Listed(
+            self.rows[where], self.scores[where],
+            Reasons(g.generators[where], g.codes[where], g.cited[where], g.shares[where]),
+        )  # fmt: skip
+
+
+def personal(model: Model, history: History, shelf: Shelf, without: Array, depth: int) -> Listed:
+    """Return the `depth` best items for a customer, with the reason of each.
+
+    Bought items stay in: in many shops most of what is bought was bought before. An item whose evidence is
+    negative on balance (returned, disliked) is left out, and a sensitive one unless they bought it themselves.
+
+    Args:
+        without: item rows the caller excludes.
+    """
+    scores = ranking.parts(model, history)
+    total = ranking.blend(scores, model.blend)
+    allowed = shelf.public.copy()
+    own = history.item_rows
+    allowed[own] = shelf.open[own] & (history.weights >= 0) & (~shelf.sensitive[own] | (history.orders > 0))
+    allowed[without] = False
+    rows = ranking.top_k(np.where(allowed, total, np.float32(-np.inf)), depth)
+    contributions = scores[:, rows] * model.blend[:, None]
+    return Listed(rows.astype(np.int32), total[rows], why(model, history, rows, contributions, shelf.sensitive))
+
+
+def finished(model: Model, customer_row: int) -> Listed:
+    """Return the list that training finished for a known customer. Still to be passed through `visible`."""
+    a = model.a
+    rows = a["finished_rows"][customer_row]
+    r = int(np.count_nonzero(rows >= 0))
+    reasons = Reasons(*(a[f"finished_{name}"][customer_row, :r] for name in ("generators", "reasons", "cited", "shares")))
+    return Listed(rows[:r], a["finished_scores"][customer_row, :r], reasons)
+
+
+def visible(listed: Listed, allowed: Array, without: Array, limit: int) -> Listed:
+    """Return the first `limit` items that may be shown now. `allowed` is (n,) bool."""
+    keep = allowed[listed.rows] & ~np.isin(listed.rows, without)
+    return listed.take(np.flatnonzero(keep)[:limit])
+
+
+def similar(model: Model, item_row: int, shelf: Shelf, limit: int) -> Listed:
+    """Return the items whose buyers are most like this item's buyers."""
+    return _related(model, item_row, shelf, limit, "neighbour", Reason.BECAUSE_VIEWED)
+
+
+def bought_together(model: Model, item_row: int, shelf: Shelf, limit: int) -> Listed:
+    """Return the items found most often in the same order, beyond what their popularity alone would give."""
+    return _related(model, item_row, shelf, limit, "together", Reason.BOUGHT_TOGETHER)
+
+
+def bestsellers(model: Model, shelf: Shelf, among: Array, now: float, window_days: int, limit: int) -> Listed:
+    """Return the items with most orders, net of returns, in the last `window_days` days.
+
+    Args:
+        among: (n,) bool, the items asked for, as those of one category.
+        now: epoch seconds; the window ends with the newest day the model knows, when that is earlier.
+    """
+    counts = window_orders(model, _last_day(model, now), window_days)
+    return _public(model, counts, shelf, among, limit, Reason.FALLBACK)
+
+
+def trending(model: Model, shelf: Shelf, among: Array, now: float, window_days: int, limit: int) -> Listed:
+    """Return the items whose orders rose most in the window against the four windows before.
+
+    Score: (seen − expected) / sqrt(expected + 1), with `expected` the mean of those four, so that a rise from
+    1 to 3 does not beat a rise from 100 to 150.
+    """
+    end = _last_day(model, now)
+    seen = window_orders(model, end, window_days)
+    expected = window_orders(model, end - window_days, 4 * window_days) / 4.0
+    rise = (seen - expected) / np.sqrt(np.maximum(expected, 0.0) + 1.0)
+    return _public(model, np.where(seen > 0, rise, 0.0), shelf, among, limit, Reason.TRENDING_IN)
+
+
+def segment(model: Model, segment_row: int, shelf: Shelf, without: Array, limit: int) -> Listed:
+    """Return what customers of a segment buy most."""
+    rows = model.a["segment_rows"][segment_row]
+    rows = rows[rows >= 0]
+    listed = _plain(rows, np.linspace(1.0, 0.0, len(rows), endpoint=False), Reason.FALLBACK)
+    return visible(listed, shelf.public, without, limit)
+
+
+def window_orders(model: Model, last_day: int, window_days: int) -> Array:
+    """Return (n,) float64: orders net of returns in the `window_days` days that end with `last_day`, both included."""
+    days = model.a["sale_days"]
+    start, end = np.searchsorted(days, [last_day - window_days + 1, last_day + 1])
+    return np.bincount(model.a["sale_rows"][start:end], model.a["sale_orders"][start:end], model.n_items)
+
+
+def _last_day(model: Model, now: float) -> int:
+    days = model.a["sale_days"]
+    newest = int(days[-1]) if len(days) else 0
+    return min(int(now // 86400), newest)
+
+
+def _public(model: Model, scores: Array, shelf: Shelf, among: Array, limit: int, reason: Reason) -> Listed:
+    allowed = shelf.public & among & (scores > 0)
+    rows = ranking.top_k(np.where(allowed, scores, -np.inf), limit)
+    return _plain(rows, scores[rows], reason)
+
+
+def _related(model: Model, item_row: int, shelf: Shelf, limit: int, table: str, reason: Reason) -> Listed:
+    rows, scores = model.a[f"{table}_rows"][item_row], model.a[f"{table}_scores"][item_row]
+    keep = np.flatnonzero((rows >= 0) & (scores > 0))
+    keep = keep[shelf.public[rows[keep]]]
+    keep = keep[np.lexsort((rows[keep], -scores[keep]))][:limit]
+    listed = _plain(rows[keep], scores[keep], reason, Generator.NEIGHBOURS)
+    # A sensitive item is never cited, not even to somebody who is looking at it.
+    listed.reasons.cited[:] = -1 if shelf.sensitive[item_row] else item_row
+    return listed
+
+
+def _plain(rows: Array, scores: Array, reason: Reason, generator: Generator = Generator.POPULARITY) -> Listed:
+    r = len(rows)
+    return Listed(
+        np.asarray(rows, np.int32),
+        np.asarray(scores, np.float32),
+        Reasons(
+            np.full(r, GENERATORS.index(generator), np.uint8), np.full(r, CODE[reason], np.uint8),
+            np.full(r, -1, np.int32), np.ones(r, np.float32),
+        ),
+    )  # fmt: skip

@@ -1,0 +1,157 @@
+"""The model: an artifact's arrays under their names, and the two look-ups from outside ids to rows."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from recsvc.artifact import Array, Artifact
+from recsvc.concepts import GENERATORS
+from recsvc.engine.history import Decay, History
+from recsvc.errors import ArtifactInvalid
+
+# name → number of dimensions. Reading fails when one is missing or of another rank.
+ARRAYS: dict[str, int] = {
+    "item_id_bytes": 1, "item_id_offsets": 1, "factors": 2, "gram": 2,
+    "neighbour_rows": 2, "neighbour_scores": 2, "together_rows": 2, "together_scores": 2,
+    "degrees": 1, "popularity": 1, "sale_rows": 1, "sale_days": 1, "sale_orders": 1, "segment_rows": 2,
+    "customer_high": 1, "customer_low": 1, "own_offsets": 1, "own_item_rows": 1, "own_weights": 1,
+    "own_repeats": 1, "own_orders": 1, "own_first_at": 1, "own_last_at": 1,
+    "finished_rows": 2, "finished_scores": 2, "finished_generators": 2, "finished_reasons": 2,
+    "finished_cited": 2, "finished_shares": 2,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One version of the arrays.
+
+    n items, k factors, c customers. Rows mean nothing outside this version.
+    `a` holds the arrays of `ARRAYS`: factors (k, n) float32 dims-major, gram (k, k), neighbour_rows and
+    _scores (n, K) with −1 for none, degrees (n,) customers per item, popularity (n,) recent orders,
+    sale_* (e,) orders per item and day sorted by day, own_* the histories of all customers in one run,
+    finished_* (c, depth) their finished lists.
+    """
+
+    version: str
+    item_ids: list[str]
+    rows: dict[str, int]
+    decay: Decay
+    alpha: float
+    regularization: float
+    repeat_floor: float
+    blend: Array
+    weights: dict[str, float]
+    segments: dict[str, int]
+    database_id: str
+    last_revision: int
+    published_at: float
+    manifest: dict[str, Any]
+    a: dict[str, Array]
+
+    @property
+    def n_items(self) -> int:
+        """How many items have a row."""
+        return len(self.item_ids)
+
+
+def from_artifact(artifact: Artifact) -> Model:
+    """Return the model of a verified artifact.
+
+    Raises:
+        ArtifactInvalid: an array or parameter is missing or does not fit the others; it is named.
+    """
+    for name, dimensions in ARRAYS.items():
+        if name not in artifact.arrays or artifact.arrays[name].ndim != dimensions:
+            raise ArtifactInvalid(f"{artifact.version}: {name} is missing or not of {dimensions} dimensions")
+    try:
+        model = _build(artifact)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactInvalid(f"{artifact.version}: {type(error).__name__}: {error}") from error
+    _check_fit(model)
+    return model
+
+
+def customer_row(model: Model, customer_hash: tuple[int, int]) -> int:
+    """Return the row of a customer, or −1. `customer_hash` comes from `hash_customer` with the shop's secret."""
+    high, low = customer_hash
+    highs = model.a["customer_high"]
+    row = int(np.searchsorted(highs, np.uint64(high)))
+    while row < len(highs) and highs[row] == high:
+        if model.a["customer_low"][row] == low:
+            return row
+        row += 1
+    return -1
+
+
+def hash_customer(customer_id: str, secret: bytes) -> tuple[int, int]:
+    """Return the 128-bit keyed hash of a customer id as two 64-bit halves, so that no artifact holds an id."""
+    value = hashlib.blake2b(customer_id.encode("utf-8"), digest_size=16, key=secret).digest()
+    return int.from_bytes(value[:8], "big"), int.from_bytes(value[8:], "big")
+
+
+def own_history(model: Model, row: int) -> History:
+    """Return what training knew of the customer in `row`."""
+    start, end = model.a["own_offsets"][row], model.a["own_offsets"][row + 1]
+    return History(*(model.a[f"own_{name}"][start:end] for name in History.__slots__))
+
+
+def pack_ids(ids: list[str]) -> tuple[Array, Array]:
+    """Return ids as one run of UTF-8 bytes (uint8) and n + 1 offsets (int64)."""
+    encoded = [one.encode("utf-8") for one in ids]
+    offsets = np.zeros(len(ids) + 1, np.int64)
+    np.cumsum([len(one) for one in encoded], out=offsets[1:])
+    return np.frombuffer(b"".join(encoded), np.uint8), offsets
+
+
+def _unpack_ids(data: Array, offsets: Array) -> list[str]:
+    blob, ends = data.tobytes(), offsets.tolist()
+    return [blob[a:b].decode("utf-8") for a, b in zip(ends[:-1], ends[1:], strict=True)]
+
+
+def _build(artifact: Artifact) -> Model:
+    p = artifact.manifest["parameters"]
+    ids = _unpack_ids(artifact.arrays["item_id_bytes"], artifact.arrays["item_id_offsets"])
+    return Model(
+        version=artifact.version,
+        item_ids=ids,
+        rows={item_id: row for row, item_id in enumerate(ids)},
+        decay=Decay(float(p["as_of"]), float(p["taste_half_life_days"]), float(p["repeat_half_life_days"])),
+        alpha=float(p["alpha"]),
+        regularization=float(p["regularization"]),
+        repeat_floor=float(p["repeat_floor"]),
+        blend=np.array([float(p["blend"][name]) for name in GENERATORS], np.float32),
+        weights={str(k): float(v) for k, v in p["weights"].items()},
+        segments={str(name): row for row, name in enumerate(p["segments"])},
+        database_id=str(p["database_id"]),
+        last_revision=int(p["last_revision"]),
+        published_at=float(artifact.manifest["published_at"]),
+        manifest=artifact.manifest,
+        a=artifact.arrays,
+    )
+
+
+def _check_fit(model: Model) -> None:
+    n, a = model.n_items, model.a
+    k = a["factors"].shape[0]
+    customers = len(a["customer_high"])
+    wanted = {
+        "factors": (k, n), "gram": (k, k), "degrees": (n,), "popularity": (n,),
+        "neighbour_rows": (n, a["neighbour_rows"].shape[1]), "neighbour_scores": a["neighbour_rows"].shape,
+        "together_rows": (n, a["together_rows"].shape[1]), "together_scores": a["together_rows"].shape,
+        "customer_low": (customers,), "own_offsets": (customers + 1,),
+        "finished_rows": (customers, a["finished_rows"].shape[1]),
+        "sale_rows": a["sale_days"].shape, "sale_orders": a["sale_days"].shape,
+    }  # fmt: skip
+    wanted |= {name: a["finished_rows"].shape for name in ARRAYS if name.startswith("finished_")}
+    own = (int(a["own_offsets"][-1]),)
+    wanted |= {name: own for name in ARRAYS if name.startswith("own_") and name != "own_offsets"}
+    for name, shape in wanted.items():
+        if a[name].shape != shape:
+            raise ArtifactInvalid(f"{model.version}: {name} has shape {a[name].shape}, {shape} fits the others")
+    for name in ("neighbour_rows", "together_rows", "own_item_rows", "finished_rows", "finished_cited", "sale_rows"):
+        if a[name].size and not -1 <= int(a[name].min()) <= int(a[name].max()) < n:
+            raise ArtifactInvalid(f"{model.version}: {name} points outside the {n} items")

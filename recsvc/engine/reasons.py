@@ -1,0 +1,101 @@
+"""Why an item is on a list: the item of the history that contributed most to its score, with its share.
+
+Computed from the same arrays as the score, so a reason is a fact about the score and not a story told after it.
+Sensitive items are never cited. Dislikes and returns are never cited.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from recsvc.artifact import Array
+from recsvc.concepts import GENERATORS, REASONS, Generator, Reason
+from recsvc.engine import candidates
+from recsvc.engine.history import History
+from recsvc.engine.model import Model
+
+CODE: dict[Reason, int] = {reason: code for code, reason in enumerate(REASONS)}
+
+
+@dataclass(frozen=True, slots=True)
+class Reasons:
+    """One reason per listed item. generators, codes: (r,) uint8, positions in GENERATORS and REASONS.
+    cited: (r,) int32 item row, −1 for none. shares: (r,) float32 in [0, 1], the cited item's part of the score
+    of that generator, or the generator's part of the whole where no item is cited.
+    """
+
+    generators: Array
+    codes: Array
+    cited: Array
+    shares: Array
+
+
+def why(model: Model, history: History, rows: Array, contributions: Array, sensitive: Array) -> Reasons:
+    """Return the reasons of chosen items.
+
+    Args:
+        rows: (r,) item rows.
+        contributions: (g, r) float32, each generator's weighted part of the score of each chosen item.
+        sensitive: (n,) bool.
+    """
+    r = len(rows)
+    positive = np.maximum(contributions, 0.0)
+    best = positive.argmax(axis=0).astype(np.uint8)
+    total = np.maximum(positive.sum(axis=0), 1e-12)
+    codes = np.full(r, CODE[Reason.TRENDING_IN], np.uint8)
+    cited = np.full(r, -1, np.int32)
+    shares = (positive.max(axis=0) / total).astype(np.float32)
+    repeat = best == GENERATORS.index(Generator.REPEAT)
+    codes[repeat] = CODE[Reason.DUE_AGAIN]
+    open_repeat = repeat & ~sensitive[rows]
+    cited[open_repeat] = rows[open_repeat]
+    for generator, explain in ((Generator.COLLABORATIVE, _by_factors), (Generator.NEIGHBOURS, _by_graph)):
+        mine = np.flatnonzero(best == GENERATORS.index(generator))
+        if len(mine):
+            _cite(history, mine, explain(model, history, rows[mine]), sensitive, codes, cited, shares)
+    return Reasons(best, codes, cited, shares)
+
+
+def _cite(
+    history: History, mine: Array, evidence: Array, sensitive: Array, codes: Array, cited: Array, shares: Array
+) -> None:
+    """Fill in the reason of the items `mine` from (m, len(mine)) evidence of each history entry for each."""
+    useful = np.maximum(evidence, 0.0)
+    whole = np.maximum(useful.sum(axis=0), 1e-12)
+    useful[(history.weights <= 0) | sensitive[history.item_rows]] = 0.0
+    top = useful.argmax(axis=0)
+    strength = useful[top, np.arange(len(mine))]
+    found = strength > 0
+    bought = history.orders[top] > 0
+    codes[mine[found]] = np.where(bought, CODE[Reason.BECAUSE_BOUGHT], CODE[Reason.BECAUSE_VIEWED])[found]
+    cited[mine[found]] = history.item_rows[top[found]]
+    shares[mine[found]] = (strength / whole)[found]
+    # Nothing that may be named stands behind it: what is left to say is that others buy it now.
+    codes[mine[~found]] = CODE[Reason.TRENDING_IN]
+
+
+def _by_factors(model: Model, history: History, rows: Array) -> Array:
+    """Return (m, r): each history entry's part of the ALS score, which is linear in the preferences.
+
+    Source:
+        Hu, Koren & Volinsky 2008, section 5, https://doi.org/10.1109/ICDM.2008.22
+    """
+    own = candidates.history_factors(model, history)
+    confidence = candidates.confidence_of(history.weights, model.alpha)
+    system = candidates.normal_matrix(model.a["gram"], own, confidence, model.regularization)
+    solved = np.linalg.solve(system, model.a["factors"][:, rows].astype(np.float64))
+    return np.asarray((own @ solved) * np.maximum(confidence, 0.0)[:, None])
+
+
+def _by_graph(model: Model, history: History, rows: Array) -> Array:
+    """Return (m, r): each history entry's part of the graph score."""
+    targets, strengths = candidates.pointing(model, history)
+    place = np.full(model.n_items + 1, -1)  # the last place catches the −1 of missing neighbours
+    place[rows] = np.arange(len(rows))
+    at = place[targets]
+    entry, slot = np.nonzero(at >= 0)
+    out = np.zeros((len(history), len(rows)))
+    np.add.at(out, (entry, at[entry, slot]), strengths[entry, slot])
+    return out

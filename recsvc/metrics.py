@@ -1,0 +1,31 @@
+"""Counters for Prometheus. Labels are route templates and fixed words, never ids."""
+
+from __future__ import annotations
+
+import os
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+REQUESTS = Counter("recsvc_requests_total", "Requests by route template and status.", ["route", "status"])
+SECONDS = Histogram(
+    "recsvc_request_seconds", "Time to answer, by route template.", ["route"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0),
+)  # fmt: skip
+LISTS = Counter("recsvc_lists_total", "Lists by how they were made.", ["source", "fallback"])
+CACHE = Counter("recsvc_cache_total", "Cache look-ups: hit, miss, mismatch (found but not valid), away.", ["result"])
+INTERACTIONS = Counter("recsvc_interactions_total", "Interactions by outcome.", ["outcome"])
+RELOADS = Counter("recsvc_model_reloads_total", "Looks at a new model: loaded or refused.", ["result"])
+MODEL = Gauge(
+    "recsvc_model_published_seconds", "Epoch seconds at which the model in use was published; 0: none.",
+    multiprocess_mode="min",
+)  # fmt: skip
+
+
+def render() -> tuple[bytes, str]:
+    """Return the exposition of all workers together, and its content type."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return generate_latest(), CONTENT_TYPE_LATEST
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry), CONTENT_TYPE_LATEST

@@ -1,0 +1,46 @@
+"""Settings of the service, each from an environment variable `RECSVC_…`. The README lists them; a test compares."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """What an operator may set. Every field has a default that runs on one machine without set-up."""
+
+    model_config = SettingsConfigDict(env_prefix="RECSVC_", extra="ignore", env_ignore_empty=True)
+
+    home: Path = Field(Path(".recsvc"), description="Folder of the embedded database, artifacts and sockets.")
+    database_url: str = Field("", description="SQLAlchemy URL; empty: SQLite in the home folder.")
+    redis_url: str = Field(
+        "", description="redis://, rediss:// or unix://; empty: an embedded server; `off`: no cache."
+    )
+    artifacts: Path | None = Field(None, description="Folder of published models; empty: `artifacts` in the home.")
+    host: str = Field("127.0.0.1", description="Address to bind; another than loopback needs an API key to exist.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to bind.")
+    workers: int = Field(min(os.cpu_count() or 1, 8), ge=1, le=64, description="gunicorn worker processes.")
+    threads: int = Field(8, ge=1, le=128, description="Threads in each worker.")
+    pages: bool = Field(False, description="1 serves the page `/` and `/docs`, on loopback only. For demonstrations.")
+    cache_seconds: int = Field(600, ge=1, le=86400, description="How long a finished answer may stay in Redis.")
+    redis_timeout_ms: int = Field(20, ge=1, le=5000, description="Longest wait for Redis before computing instead.")
+    poll_ms: int = Field(250, ge=20, le=10000, description="How often each worker looks for a new model or catalogue.")
+
+    @property
+    def sql_url(self) -> str:
+        """The database URL in use."""
+        return self.database_url or f"sqlite:///{self.home.absolute() / 'recsvc.db'}"
+
+    @property
+    def artifact_root(self) -> Path:
+        """The folder of published models in use."""
+        return self.artifacts or self.home.absolute() / "artifacts"
+
+
+def configs_folder() -> Path:
+    """Return the folder of configuration files: inside an installed package, or beside it in a checkout."""
+    inside = Path(__file__).parent / "configs"
+    return inside if inside.is_dir() else Path(__file__).parent.parent / "configs"

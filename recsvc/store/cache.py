@@ -1,0 +1,123 @@
+"""Redis: finished answers, and each customer's revision. Never the only place of anything.
+
+Every value carries its own key and the state it was made from, and is checked when read. Keys carry the cache
+epoch; when a revision could not be written, the epoch is advanced in the database and nothing older is trusted.
+Redis slow, stopped or gone costs at most one short wait per half second and process: then the breaker is open
+and answers are computed.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+_PAUSE_SECONDS = 0.5
+_ERRORS = (redis.RedisError, OSError, ValueError)
+# The revision only grows: two interactions may arrive here in the other order than they were committed.
+_ADVANCE = """
+local known = tonumber(redis.call('GET', KEYS[1]) or '-1')
+if known < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2]) end
+return 1
+"""
+
+
+class Stamp(msgspec.Struct, frozen=True):
+    """The state an answer was made from. An answer is used only when its stamp equals today's."""
+
+    key: str
+    version: str
+    revision: int
+    catalogue: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one look-up found. `away`: Redis did not answer. `revision`: the customer's, None when not known."""
+
+    away: bool = False
+    revision: int | None = None
+    stamp: Stamp | None = None
+    body: bytes = b""
+
+
+AWAY = Found(away=True)
+
+
+class Cache:
+    """A connection pool and a breaker; `url` None means there is no Redis at all."""
+
+    def __init__(self, url: str | None, timeout_seconds: float, ttl_seconds: int) -> None:
+        self._ttl = ttl_seconds
+        self._opens_at = 0.0
+        self._probe = threading.Lock()
+        self._redis: Any = None
+        if url:
+            self._redis = redis.Redis.from_url(
+                url, socket_timeout=timeout_seconds, socket_connect_timeout=timeout_seconds,
+                retry=Retry(NoBackoff(), 0), max_connections=256, health_check_interval=0,
+            )  # fmt: skip
+            self._advance = self._redis.register_script(_ADVANCE)
+
+    @property
+    def configured(self) -> bool:
+        """Whether there should be a Redis at all."""
+        return self._redis is not None
+
+    def fetch(self, prefix: str, name: str) -> Found:
+        """Return what is cached as `name` under `prefix`, and the revision kept beside it, in one round trip."""
+        key = f"{prefix}:{name}"
+        answer = self._ask(lambda r: r.mget(f"{prefix}:rev", key))
+        if answer is None:
+            return AWAY
+        try:
+            revision = int(answer[0]) if answer[0] is not None else None
+            if answer[1] is None:
+                return Found(revision=revision)
+            header, _, body = answer[1].partition(b"\n")
+            stamp = msgspec.json.decode(header, type=Stamp)
+        except (msgspec.DecodeError, ValueError, TypeError, AttributeError):
+            return Found()  # garbage is a miss
+        return Found(revision=revision, stamp=stamp if stamp.key == key else None, body=body)
+
+    def keep(self, prefix: str, name: str, stamp: Stamp, body: bytes) -> None:
+        """Keep an answer for the time to live, spread by a tenth so that keys do not expire together."""
+        key = f"{prefix}:{name}"
+        ttl = max(1, int(self._ttl * random.uniform(0.9, 1.1)))  # noqa: S311 not a secret
+        value = msgspec.json.encode(msgspec.structs.replace(stamp, key=key)) + b"\n" + body
+        self._ask(lambda r: r.set(key, value, ex=ttl))
+
+    def advance(self, prefix: str, revision: int) -> bool:
+        """Let everybody know a customer's newest revision. False when Redis did not take it."""
+        if self._redis is None:
+            return True
+        return self._ask(lambda r: self._advance(keys=[f"{prefix}:rev"], args=[revision, self._ttl * 2], client=r)) is not None
+
+    def ping(self) -> bool:
+        """Whether Redis answers now."""
+        return bool(self._ask(lambda r: r.ping()))
+
+    def _ask(self, question: Any) -> Any:
+        """Return Redis's answer, or None when it is away. While the breaker is open nobody waits."""
+        if self._redis is None or time.monotonic() < self._opens_at:
+            return None
+        probing = self._opens_at > 0
+        if probing and not self._probe.acquire(blocking=False):
+            return None  # one request asks whether it is back; the others need not wait for that
+        try:
+            answer = question(self._redis)
+            self._opens_at = 0.0
+            return answer
+        except _ERRORS:
+            self._opens_at = time.monotonic() + _PAUSE_SECONDS
+            return None
+        finally:
+            if probing:
+                self._probe.release()

@@ -1,0 +1,41 @@
+"""Customers in the database."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from recsvc.store.database import metadata, upsert, writing
+
+customers = sa.Table(
+    "customers", metadata,
+    sa.Column("customer_id", sa.Text, primary_key=True), sa.Column("segment", sa.Text),
+    sa.Column("attributes", sa.JSON),
+)  # fmt: skip
+
+
+def put(engine: sa.Engine, rows: list[dict[str, Any]]) -> None:
+    """Insert or replace customers."""
+    with writing(engine) as connection:
+        upsert(connection, customers, rows)
+
+
+def segment(engine: sa.Engine, customer_id: str) -> str | None:
+    """Return the segment of a customer, or None when unknown."""
+    with engine.connect() as connection:
+        return connection.scalar(sa.select(customers.c.segment).where(customers.c.customer_id == customer_id))
+
+
+def segments(engine: sa.Engine) -> dict[str, str]:
+    """Return customer_id → segment for all who have one."""
+    query = sa.select(customers.c.customer_id, customers.c.segment).where(customers.c.segment.is_not(None))
+    with engine.connect() as connection:
+        return {customer_id: segment for customer_id, segment in connection.execute(query)}
+
+
+def search(engine: sa.Engine, text: str, limit: int) -> list[str]:
+    """Return ids of customers that begin with `text`, in order, at most `limit`."""
+    query = sa.select(customers.c.customer_id).where(customers.c.customer_id.startswith(text, autoescape=True))
+    with engine.connect() as connection:
+        return list(connection.scalars(query.order_by(customers.c.customer_id).limit(limit)))

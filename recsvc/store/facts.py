@@ -1,0 +1,60 @@
+"""The shop's own facts, one row each: its identity, its secret, and the change numbers that workers poll.
+
+database_id      a random name; an artifact made from another database is recognised by it
+customer_secret  the key under which artifacts and the cache hash customer ids
+catalogue        grows when items or offers change
+keys             grows when API keys change
+cache_epoch      grows when a write could not reach Redis; nothing cached under an older epoch is trusted
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+
+from recsvc.store.database import metadata, writing
+
+facts = sa.Table("facts", metadata, sa.Column("name", sa.Text, primary_key=True), sa.Column("value", sa.Text))
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the table holds."""
+
+    database_id: str
+    customer_secret: bytes
+    catalogue: int
+    keys: int
+    cache_epoch: int
+
+
+def ensure(engine: sa.Engine) -> Facts:
+    """Return the facts; those that are missing are made."""
+    first = {
+        "database_id": secrets.token_hex(8), "customer_secret": secrets.token_hex(32),
+        "catalogue": "0", "keys": "0", "cache_epoch": secrets.token_hex(4) + "0000",
+    }  # fmt: skip
+    first["cache_epoch"] = str(int(first["cache_epoch"], 16))
+    with writing(engine) as connection:
+        rows = [{"name": name, "value": value} for name, value in first.items()]
+        connection.execute(insert(facts).on_conflict_do_nothing(), rows)
+    return read(engine)
+
+
+def read(engine: sa.Engine) -> Facts:
+    """Return the facts as they are now."""
+    with engine.connect() as connection:
+        found: dict[str, str] = {name: value for name, value in connection.execute(sa.select(facts))}
+    return Facts(
+        found["database_id"], bytes.fromhex(found["customer_secret"]),
+        int(found["catalogue"]), int(found["keys"]), int(found["cache_epoch"]),
+    )  # fmt: skip
+
+
+def advance(connection: sa.Connection, name: str) -> None:
+    """Add one to a change number, inside the transaction of the change itself."""
+    value = sa.cast(sa.cast(facts.c.value, sa.BigInteger) + 1, sa.Text)
+    connection.execute(sa.update(facts).where(facts.c.name == name).values(value=value))

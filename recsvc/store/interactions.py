@@ -1,0 +1,123 @@
+"""Interactions in the database: append-only, each with one effect, numbered by commit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+
+from recsvc.store.database import metadata, writing
+
+interactions = sa.Table(
+    "interactions", metadata,
+    sa.Column("revision", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("digest", sa.LargeBinary(16)), sa.Column("customer_id", sa.Text), sa.Column("item_id", sa.Text),
+    sa.Column("kind", sa.Text), sa.Column("occurred_at", sa.BigInteger), sa.Column("quantity", sa.BigInteger),
+    sa.Column("value_cents", sa.BigInteger), sa.Column("currency", sa.Text), sa.Column("order_id", sa.Text), sa.Column("channel", sa.Text),
+    sa.Column("stars", sa.Integer), sa.Column("reason", sa.Text), sa.Column("offer_id", sa.Text),
+    sa.Column("details", sa.JSON(none_as_null=True)),
+)  # fmt: skip
+
+COLUMNS = tuple(column.name for column in interactions.columns if column.name != "revision")
+_READ = ("item_id", "kind", "occurred_at", "stars", "reason", "order_id")
+# More than this since the last training run would make one customer's list slow; the newest say most.
+RECENT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """A customer's newest interactions with items, newest first, and the revision they stand at (0: none)."""
+
+    revision: int
+    rows: list[Any]
+
+
+def append(connection: sa.Connection, row: dict[str, Any]) -> int | None:
+    """Add one interaction inside the caller's transaction. Returns its revision, or None for a duplicate."""
+    statement = insert(interactions).on_conflict_do_nothing(index_elements=["digest"])
+    return connection.scalar(statement.returning(interactions.c.revision), row)
+
+
+def append_many(engine: sa.Engine, rows: list[tuple[Any, ...]]) -> int:
+    """Add a chunk of interactions, values in the order of `COLUMNS`. Returns how many were new.
+
+    Sorted by digest first: the unique index is then walked in order, which keeps its pages in memory.
+    """
+    names, marks = ", ".join(COLUMNS), ", ".join("?" * len(COLUMNS))
+    with writing(engine) as connection:
+        before = _total_changes(connection)
+        connection.exec_driver_sql(
+            f"INSERT INTO interactions ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING",  # noqa: S608 names from our own table
+            sorted(rows),
+        )
+        return _total_changes(connection) - before
+
+
+def since(engine: sa.Engine, customer_id: str, revision: int) -> Recent:
+    """Return a customer's interactions committed after `revision`."""
+    t = interactions.c
+    query = (
+        sa.select(t.revision, *(t[name] for name in _READ))
+        .where(t.customer_id == customer_id, t.revision > revision)
+        .order_by(t.revision.desc())
+        .limit(RECENT)
+    )
+    with engine.connect() as connection:
+        rows = connection.execute(query).all()
+    return Recent(rows[0].revision if rows else 0, [row for row in rows if row.item_id is not None])
+
+
+def history(engine: sa.Engine, customer_id: str, limit: int) -> list[Any]:
+    """Return a customer's latest interactions with items by time, newest first, for showing."""
+    t = interactions.c
+    query = (
+        sa.select(t.item_id, t.kind, t.occurred_at, t.order_id, t.quantity, t.value_cents)
+        .where(t.customer_id == customer_id, t.item_id.is_not(None))
+        .order_by(t.occurred_at.desc(), t.revision.desc())
+        .limit(limit)
+    )
+    with engine.connect() as connection:
+        return list(connection.execute(query))
+
+
+def bestsellers(engine: sa.Engine, after: int, limit: int) -> list[tuple[str, int]]:
+    """Return (item_id, orders net of returns) since `after` (microseconds), most first: for a shop without a model."""
+    t = interactions.c
+    net = sa.func.sum(sa.case((t.kind == "purchase", 1), else_=-1)).label("net")
+    query = (
+        sa.select(t.item_id, net)
+        .where(t.kind.in_(("purchase", "return", "refund")), t.occurred_at >= after, t.item_id.is_not(None))
+        .group_by(t.item_id)
+        .having(net > 0)
+        .order_by(net.desc(), t.item_id)
+        .limit(limit)
+    )
+    with engine.connect() as connection:
+        return [(item_id, int(count)) for item_id, count in connection.execute(query)]
+
+
+def newest_revision(engine: sa.Engine) -> int:
+    """Return the newest commit number, 0 when there is none."""
+    with engine.connect() as connection:
+        return connection.scalar(sa.select(sa.func.max(interactions.c.revision))) or 0
+
+
+def chunks(engine: sa.Engine, up_to: int, size: int = 100_000) -> Iterator[list[Any]]:
+    """Yield all interactions with items up to a revision, in chunks of (customer_id, item_id, kind, occurred_at,
+    stars, reason, order_id), in order of revision."""
+    t = interactions.c
+    query = (
+        sa.select(t.customer_id, *(t[name] for name in _READ))
+        .where(t.revision <= up_to, t.item_id.is_not(None))
+        .order_by(t.revision)
+    )
+    with engine.connect().execution_options(yield_per=size) as connection:
+        for part in connection.execute(query).partitions():
+            yield list(part)
+
+
+def _total_changes(connection: sa.Connection) -> int:
+    return int(connection.exec_driver_sql("SELECT total_changes()").scalar_one())

@@ -1,0 +1,25 @@
+"""Offers in the database."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from recsvc.store.database import metadata, upsert, writing
+from recsvc.store.facts import advance
+
+offers = sa.Table(
+    "offers", metadata,
+    sa.Column("offer_id", sa.Text, primary_key=True), sa.Column("name", sa.Text), sa.Column("kind", sa.Text),
+    sa.Column("benefit", sa.Text), sa.Column("value_cents", sa.BigInteger), sa.Column("cost_cents", sa.BigInteger),
+    sa.Column("currency", sa.Text), sa.Column("starts_at", sa.BigInteger), sa.Column("ends_at", sa.BigInteger),
+    sa.Column("active", sa.Boolean), sa.Column("items", sa.JSON), sa.Column("attributes", sa.JSON),
+)  # fmt: skip
+
+
+def put(engine: sa.Engine, rows: list[dict[str, Any]]) -> None:
+    """Insert or replace offers. Workers see the change at their next poll."""
+    with writing(engine) as connection:
+        upsert(connection, offers, rows)
+        advance(connection, "catalogue")

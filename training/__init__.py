@@ -1,0 +1,1 @@
+"""The offline job: sources → matrix → split → models → blend → evaluate → publish."""

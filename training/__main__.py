@@ -1,0 +1,143 @@
+"""The command line of the training job: `python -m training …`, also installed as `recsvc-train`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+
+from recsvc.errors import RecsvcError
+from recsvc.settings import Settings, configs_folder
+from recsvc.store import database
+
+BAD_INPUT = 2
+console = Console(stderr=True)
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Train recsvc's model and publish it.")
+
+
+@app.callback()
+def group() -> None:
+    """Train recsvc's model and publish it."""
+
+
+@app.command()
+def train(
+    config: Annotated[Path | None, typer.Option(help="Configuration; default: configs/training.yaml.")] = None,
+) -> None:
+    """Train on the store and publish. Exit 0: published; 2: bad input, nothing published."""
+    from training import run
+    from training.config import load
+
+    settings = Settings()
+    chosen = load(config or configs_folder() / "training.yaml")
+    engine = database.connect(settings.sql_url)
+    database.migrate(engine)
+    with Bars() as bars:
+        outcome = run.train(engine, settings.artifact_root, chosen, bars)
+    _report(outcome)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the import files.")],
+) -> None:
+    """Write The Complete Journey (simulated grocery data) as import files, dated to the last seven days."""
+    from datetime import UTC, datetime
+
+    from training.demo import write_demo
+
+    summary = write_demo(out, datetime.now(UTC))
+    console.print(
+        f"The Complete Journey, simulated from a grocer's patterns: {summary.items:,} items, {summary.customers:,} "
+        f"customers, {summary.purchases:,} purchases, {summary.offers:,} coupons ({summary.offers_now} valid now); "
+        f"dates moved by {summary.shift_weeks} weeks."
+    )
+
+
+class Bars:
+    """Progress bars with counts and remaining time on standard error."""
+
+    def __init__(self) -> None:
+        self._bar = Bar(
+            TextColumn("{task.description:<44}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+            TimeRemainingColumn(), console=console,
+        )  # fmt: skip
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Bars:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._finish()
+        self._bar.stop()
+
+    def step(self, name: str, total: int | None = None) -> None:
+        """Begin a part of the run; the one before is done."""
+        self._finish()
+        self._task = self._bar.add_task(name, total=total)
+
+    def at(self, done: int) -> None:
+        """Say how much of the part is done."""
+        if self._task is not None:
+            self._bar.update(self._task, completed=done)
+
+    def _finish(self) -> None:
+        if self._task is None:
+            return
+        task = next(one for one in self._bar.tasks if one.id == self._task)
+        total = task.total if task.total is not None else 1
+        self._bar.update(self._task, total=total, completed=total)
+
+
+def _report(outcome: object) -> None:
+    from training.run import Outcome
+
+    assert isinstance(outcome, Outcome)
+    out = Console()
+    if outcome.table:
+        table = Table(title=f"Held-back days, {outcome.measured_on:,} customers, all items ranked, nothing masked")
+        for name in ("", "recall@10", "ndcg@10", "95 % interval", "blend leads by", "95 % interval, paired"):
+            table.add_column(name, justify="left" if not name else "right")
+        for name, row in outcome.table.items():
+            lead = f"{row['blend_lead']:+.4f}" if name != "blend" else ""
+            between = f"{row['blend_lead_low']:+.4f} … {row['blend_lead_high']:+.4f}" if name != "blend" else ""
+            table.add_row(
+                name, f"{row['recall@10']:.4f}", f"{row['ndcg@10']:.4f}",
+                f"{row['ndcg@10_low']:.4f} … {row['ndcg@10_high']:.4f}", lead, between,
+            )  # fmt: skip
+        out.print(table)
+    else:
+        out.print(f"Only {outcome.measured_on} customers to measure on: not measured, and the blend is the configured one.")
+    out.print("blend: " + ", ".join(f"{name} {weight:.3g}" for name, weight in outcome.blend.items()))
+    out.print(", ".join(f"{name} {count:,}" for name, count in outcome.counts.items()))
+    seconds = outcome.seconds
+    out.print(", ".join(f"{name} {spent:.1f} s" for name, spent in seconds.items()) + f"; in all {sum(seconds.values()):.1f} s")
+    out.print(f"published {outcome.version} to {outcome.folder}")
+
+
+def main() -> None:
+    """Run the command line; errors of the caller become one line and exit code 2."""
+    try:
+        app(standalone_mode=False)
+    except RecsvcError as error:
+        console.print(f"error: {error.message}", markup=False, style="red")
+        sys.exit(BAD_INPUT)
+    except typer.Abort:
+        sys.exit(130)
+    except Exception as error:
+        # Typer's own usage errors carry the text for the user and the exit code.
+        if hasattr(error, "exit_code") and hasattr(error, "show"):
+            error.show()
+            sys.exit(error.exit_code)
+        raise
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""The training configuration: `configs/training.yaml`, checked field by field."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from recsvc.concepts import GENERATORS, KINDS
+from recsvc.errors import InvalidRequest
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class Split(_Strict):
+    """Which days are held back."""
+
+    test_days: int = Field(14, ge=1, le=365)
+    min_customers: int = Field(20, ge=1)
+
+
+class HistorySettings(_Strict):
+    """How evidence ages."""
+
+    taste_half_life_days: float = Field(180.0, gt=0)
+    repeat_half_life_days: float = Field(75.0, gt=0)
+    repeat_floor: float = Field(0.1, gt=0)
+
+
+class Als(_Strict):
+    """Alternating least squares, by implicit."""
+
+    factors: int = Field(64, ge=1, le=1024)
+    iterations: int = Field(10, ge=1, le=200)
+    regularization: float = Field(1.0, ge=0)
+    alpha: float = Field(5.0, gt=0)
+
+
+class Neighbours(_Strict):
+    """The item–item graph."""
+
+    keep: int = Field(50, ge=1, le=1000)
+    smoothing: float = Field(20.0, ge=0)
+
+
+class Popularity(_Strict):
+    """The popularity generator."""
+
+    window_days: int = Field(28, ge=1, le=3650)
+
+
+class Lists(_Strict):
+    """Finished lists."""
+
+    depth: int = Field(100, ge=1, le=1000)
+
+
+class Config(_Strict):
+    """The whole file; the comments in `configs/training.yaml` say what each field does."""
+
+    split: Split = Split()
+    history: HistorySettings = HistorySettings()
+    weights: dict[str, float] = Field(default_factory=dict)
+    als: Als = Als()
+    neighbours: Neighbours = Neighbours()
+    popularity: Popularity = Popularity()
+    lists: Lists = Lists()
+    blend: dict[str, float] = Field(
+        default_factory=lambda: {"collaborative": 0.05, "neighbours": 0.02, "repeat": 1.0, "popularity": 0.05}
+    )
+    seed: int = Field(1, ge=0)
+    threads: int = Field(0, ge=0)
+
+
+def load(path: Path) -> Config:
+    """Return the configuration of a YAML file.
+
+    Raises:
+        InvalidRequest: unreadable, an unknown field (the nearest known one is named), or a value out of range.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise InvalidRequest(f"{path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InvalidRequest(f"{path}: not YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise InvalidRequest(f"{path}: must be a mapping of fields")
+    try:
+        config = Config.model_validate(content)
+    except ValidationError as error:
+        raise InvalidRequest("; ".join(_explain(path, one) for one in error.errors())) from None
+    for name, given, known in (("weights", config.weights, list(KINDS)), ("blend", config.blend, list(GENERATORS))):
+        for key in given:
+            if key not in known:
+                raise InvalidRequest(f"{path}: {name}.{key}: unknown{_nearest(key, known)}")
+    missing = [name for name in GENERATORS if name not in config.blend]
+    if missing:
+        raise InvalidRequest(f"{path}: blend.{missing[0]}: is missing")
+    return config
+
+
+def _explain(path: Path, error: object) -> str:
+    assert isinstance(error, dict)
+    where = ".".join(str(part) for part in error["loc"])
+    if error["type"] != "extra_forbidden":
+        return f"{path}: {where}: {error['msg']}"
+    model: type[BaseModel] = Config
+    for part in error["loc"][:-1]:
+        model = model.model_fields[str(part)].annotation  # type: ignore[assignment]
+    return f"{path}: {where}: unknown{_nearest(str(error['loc'][-1]), list(model.model_fields))}"
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f", did you mean {close[0]}?" if close else f", known are {', '.join(known)}"

@@ -1,0 +1,107 @@
+"""The matrix: which customer likes which item, how sure we are, and how sales went by day."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from recsvc.artifact import Array
+from recsvc.engine.candidates import confidence_of
+from recsvc.engine.history import DAY, Decay, History, collect
+from training.config import Config
+from training.sources import Log
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """A shop's evidence up to one moment, in model rows.
+
+    customer_codes: (c,) code in the log of each customer row. item_codes: (n,) code of each item row.
+    offsets: (c + 1,) int64 into `history`, whose entries are sorted by customer, then item.
+    sale_rows, sale_days, sale_orders: orders net of returns per item and day, sorted by day.
+    """
+
+    customer_codes: Array
+    item_codes: Array
+    decay: Decay
+    offsets: Array
+    history: History
+    sale_rows: Array
+    sale_days: Array
+    sale_orders: Array
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(customers, items)."""
+        return len(self.customer_codes), len(self.item_codes)
+
+    def of(self, customer: int) -> History:
+        """Return the history of one customer row."""
+        start, end = self.offsets[customer], self.offsets[customer + 1]
+        return History(*(getattr(self.history, name)[start:end] for name in History.__slots__))
+
+
+def build(log: Log, config: Config) -> Matrix:
+    """Return the matrix of a log that is not empty. Items and customers without an event get no row."""
+    decay = Decay(
+        float(log.events.at.max()), config.history.taste_half_life_days, config.history.repeat_half_life_days
+    )
+    customer_codes, customers = np.unique(log.customers, return_inverse=True)
+    item_codes, items = np.unique(log.events.item_rows, return_inverse=True)
+    events = type(log.events)(
+        items.astype(np.int32), log.events.weights, log.events.at, log.events.purchases, log.events.orders
+    )
+    groups, history = collect(customers, events, decay)
+    offsets = np.searchsorted(groups, np.arange(len(customer_codes) + 1))
+    sales = _sales(customers, items, log)
+    return Matrix(customer_codes, item_codes, decay, offsets.astype(np.int64), history, *sales)
+
+
+def confidence(matrix: Matrix, alpha: float) -> sparse.csr_matrix:
+    """Return the (customers, items) float32 matrix that ALS learns from; negative where evidence is against."""
+    values = confidence_of(matrix.history.weights, alpha)
+    full = sparse.csr_matrix((values, matrix.history.item_rows, matrix.offsets), shape=matrix.shape)
+    full.eliminate_zeros()
+    return full
+
+
+def liked(matrix: Matrix) -> sparse.csr_matrix:
+    """Return the (customers, items) float32 matrix of ones where the evidence is positive."""
+    values = (matrix.history.weights > 0).astype(np.float32)
+    full = sparse.csr_matrix((values, matrix.history.item_rows, matrix.offsets), shape=matrix.shape)
+    full.eliminate_zeros()
+    return full
+
+
+def baskets(log: Log, matrix: Matrix) -> sparse.csr_matrix:
+    """Return the (orders, items) float32 matrix of ones: which items were bought in one order."""
+    bought = np.flatnonzero(log.events.purchases)
+    items = np.searchsorted(matrix.item_codes, log.events.item_rows[bought])
+    orders, rows = np.unique(log.events.orders[bought], return_inverse=True)
+    full = sparse.csr_matrix(
+        (np.ones(len(items), np.float32), (rows, items)), shape=(len(orders), matrix.shape[1])
+    )
+    full.data[:] = 1.0  # equal lines of one order were added up
+    return full
+
+
+def _sales(customers: Array, items: Array, log: Log) -> tuple[Array, Array, Array]:
+    e = log.events
+    days = (e.at // int(DAY)).astype(np.int64)
+    # One customer's order of one item counts once, however many lines it had.
+    bought = np.flatnonzero(e.purchases)
+    lines = np.stack([customers[bought], items[bought], e.orders[bought]])
+    _, first = np.unique(lines, axis=1, return_index=True)
+    bought = bought[first]
+    back = np.flatnonzero(log.returned)
+    where = np.concatenate([bought, back])
+    signs = np.concatenate([np.ones(len(bought)), -np.ones(len(back))])
+    key = days[where] * (int(items.max()) + 1) + items[where]
+    distinct, inverse = np.unique(key, return_inverse=True)
+    width = int(items.max()) + 1
+    return (
+        (distinct % width).astype(np.int32), (distinct // width).astype(np.int32),
+        np.bincount(inverse, signs, len(distinct)).astype(np.float32),
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""What is fitted: factors, the item–item graph, what is bought together."""

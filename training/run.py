@@ -1,0 +1,160 @@
+"""One training run: read → check → split by time → fit → choose the blend → evaluate → fit on all days → publish."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import sqlalchemy as sa
+
+from recsvc import artifact
+from recsvc.artifact import Array
+from recsvc.concepts import GENERATORS
+from recsvc.engine import eligibility
+from recsvc.engine.history import DAY
+from recsvc.errors import InvalidRequest
+from recsvc.store import customers, facts, interactions, live
+from training import evaluate, fit
+from training.config import Config
+from training.sources import Log, from_store
+
+
+class Progress(Protocol):
+    """How a run tells where it is. `step` begins a part of `total` units; `at` says how many are done."""
+
+    def step(self, name: str, total: int | None = None) -> None:
+        """Begin a part of the run."""
+
+    def at(self, done: int) -> None:
+        """Say how much of the part is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run published. table: see `evaluate.table`; empty where there was too little to measure on."""
+
+    version: str
+    folder: Path
+    table: dict[str, dict[str, float]]
+    blend: dict[str, float]
+    measured_on: int
+    counts: dict[str, int]
+    seconds: dict[str, float]
+
+
+def train(engine: sa.Engine, artifacts: Path, config: Config, progress: Progress) -> Outcome:
+    """Train on the store and publish.
+
+    Raises:
+        InvalidRequest: there is nothing to learn from; says what is missing.
+    """
+    clock = _Clock()
+    shop = facts.ensure(engine)
+    up_to = interactions.newest_revision(engine)
+    progress.step("reading interactions", up_to)
+    log = from_store(engine, config.weights, up_to, progress.at)
+    _check(log)
+    clock.lap("read")
+    blend, table, measured_on = _measure(log, config, progress, clock)
+    matrix, found = _fit(log, config, progress, "fitting on all days")
+    clock.lap("fit")
+    segments = customers.segments(engine)
+    found, names, order = fit.with_customers(found, matrix, log, shop.customer_secret, segments, config.lists.depth)
+    parameters = {
+        **fit.parameters(matrix, config, dict(zip(GENERATORS, blend.tolist(), strict=True))),
+        "segments": names, "database_id": shop.database_id, "last_revision": up_to,
+    }  # fmt: skip
+    version = artifact.new_version(datetime.now(UTC))
+    built = fit.assemble(version, found, parameters)
+    progress.step("finishing lists", len(order))
+    shelf = eligibility.shelf(_availability(engine, built.item_ids), time.time())
+    found |= fit.finish(built, matrix, order, shelf, progress.at)
+    clock.lap("lists")
+    progress.step("publishing")
+    counts = {"interactions": len(log), "customers": matrix.shape[0], "items": matrix.shape[1]}
+    manifest = _manifest(log, config, parameters, table, counts)
+    folder = artifact.publish(artifacts, version, found, manifest)
+    clock.lap("publish")
+    return Outcome(version, folder, table, parameters["blend"], measured_on, counts, clock.laps)
+
+
+def _measure(log: Log, config: Config, progress: Progress, clock: _Clock) -> tuple[Array, dict[str, Any], int]:
+    """Return the blend, the table of the held-back days and on how many customers they were measured.
+
+    The blend is chosen on the days before the held-back ones, so the table's days never took part in a choice.
+    """
+    start = np.array([config.blend[name] for name in GENERATORS], np.float32)
+    end = float(log.events.at.max()) + 1.0
+    test = end - config.split.test_days * DAY
+    choose = test - config.split.test_days * DAY
+    chosen = _cases(log, config, progress, choose, test, "to choose the blend on")
+    if len(chosen) >= config.split.min_customers:
+        progress.step("choosing the blend", 2 * (len(GENERATORS) - 1))
+        done = iter(range(1, 100))
+        start = evaluate.choose_blend(chosen, start, lambda: progress.at(next(done)))
+    clock.lap("choose")
+    held_back = _cases(log, config, progress, test, end, "to measure on")
+    if len(held_back) < config.split.min_customers:
+        return start, {}, len(held_back)
+    table = evaluate.table(held_back, start, config.seed)
+    clock.lap("evaluate")
+    return start, table, len(held_back)
+
+
+def _cases(log: Log, config: Config, progress: Progress, start: float, end: float, what: str) -> list[evaluate.Case]:
+    before, later = log.between(0, start), log.between(start, end)
+    if not len(before) or not later.events.purchases.any():
+        return []
+    matrix, found = _fit(before, config, progress, f"fitting, {what}")
+    blend = dict(config.blend)
+    built = fit.assemble("", fit.without_customers(found, 1), fit.parameters(matrix, config, blend))
+    progress.step(f"ranking for customers {what}", None)
+    return evaluate.cases(built, matrix, later, lambda done, total: _count(progress, what, done, total))
+
+
+def _count(progress: Progress, what: str, done: int, total: int) -> None:
+    if done == 1:
+        progress.step(f"ranking for customers {what}", total)
+    progress.at(done)
+
+
+def _fit(log: Log, config: Config, progress: Progress, name: str) -> Any:
+    progress.step(name, config.als.iterations)
+    return fit.arrays(log, config, progress.at)
+
+
+def _check(log: Log) -> None:
+    if not len(log):
+        raise InvalidRequest("nothing to learn from: the store holds no interaction that names an item")
+    if not log.events.purchases.any():
+        raise InvalidRequest("nothing to learn from: the store holds no purchase")
+
+
+def _availability(engine: sa.Engine, item_ids: list[str]) -> eligibility.Availability:
+    catalogue = live.load_catalogue(engine, 0)
+    return eligibility.Availability(*live.columns(catalogue, item_ids))
+
+
+def _manifest(
+    log: Log, config: Config, parameters: dict[str, Any], table: dict[str, Any], counts: dict[str, int]
+) -> dict[str, Any]:
+    first, last = (datetime.fromtimestamp(int(at), UTC).isoformat() for at in (log.events.at.min(), log.events.at.max()))
+    return {
+        "engine": "local", "ordering": "blend", "published_at": time.time(), "parameters": parameters,
+        "metrics": table, "counts": counts, "window": {"first": first, "last": last},
+        "configuration": config.model_dump(),
+    }  # fmt: skip
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self._last = time.perf_counter()
+        self.laps: dict[str, float] = {}
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name], self._last = now - self._last, now

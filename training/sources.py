@@ -1,0 +1,111 @@
+"""Where training reads from: the store. A `Log` is a shop's interactions as arrays, ids as codes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import sqlalchemy as sa
+
+from recsvc.artifact import Array
+from recsvc.concepts import TASTELESS_REASONS, interaction_weight
+from recsvc.engine.history import Events
+from recsvc.store import interactions
+
+_FIELDS = ("customer_id", "item_id", "kind", "occurred_at", "stars", "reason", "order_id")
+_RETURNS = ("return", "refund")
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """All interactions that name an item.
+
+    customer_ids, item_ids: the distinct ids, codes point into them. customers: (e,) int32 codes.
+    events: the interactions, `item_rows` being item codes. returned: (e,) bool, a return or refund.
+    """
+
+    customer_ids: list[str]
+    item_ids: list[str]
+    customers: Array
+    events: Events
+    returned: Array
+
+    def __len__(self) -> int:
+        return len(self.customers)
+
+    def between(self, start: float, end: float) -> Log:
+        """Return the part with start <= time < end (epoch seconds); codes keep their meaning."""
+        keep = (self.events.at >= start) & (self.events.at < end)
+        e = self.events
+        part = Events(e.item_rows[keep], e.weights[keep], e.at[keep], e.purchases[keep], e.orders[keep])
+        return Log(self.customer_ids, self.item_ids, self.customers[keep], part, self.returned[keep])
+
+
+def from_store(
+    engine: sa.Engine, weights: dict[str, float], up_to: int, progress: Callable[[int], None] | None = None
+) -> Log:
+    """Return the interactions of the store up to a revision.
+
+    Args:
+        weights: kind → weight, over the defaults of `concepts`.
+        progress: called with the number of rows read so far.
+    """
+    parts: list[pa.RecordBatch] = []
+    done = 0
+    for chunk in interactions.chunks(engine, up_to):
+        columns = zip(*chunk, strict=True)
+        types = (pa.string(), pa.string(), pa.string(), pa.int64(), pa.int64(), pa.string(), pa.string())
+        arrays = [pa.array(values, kind) for values, kind in zip(columns, types, strict=True)]
+        parts.append(pa.record_batch(arrays, names=list(_FIELDS)))
+        done += len(chunk)
+        if progress:
+            progress(done)
+    if not parts:
+        none = np.empty(0, np.int32)
+        events = Events(none, none.astype(np.float32), none.astype(np.int64), none.astype(bool), none.astype(np.int64))
+        return Log([], [], none, events, none.astype(bool))
+    return from_table(pa.Table.from_batches(parts), weights)
+
+
+def from_table(table: pa.Table, weights: dict[str, float]) -> Log:
+    """Return the log of a table with the columns customer_id, item_id, kind, occurred_at (microseconds), stars,
+    reason, order_id. Codes follow the order of first appearance."""
+    customers, customer_ids = _encode(table["customer_id"])
+    item_codes, item_ids = _encode(table["item_id"])
+    kinds, kind_names = _encode(table["kind"])
+    orders, _ = _encode(table["order_id"])
+    count = table.num_rows
+    # A purchase without an order id is an order of its own.
+    orders = np.where(orders < 0, -1 - np.arange(count, dtype=np.int64), orders)
+    events = Events(
+        item_rows=item_codes,
+        weights=_weights(table, kinds, kind_names, weights),
+        at=table["occurred_at"].to_numpy() // 1_000_000,
+        purchases=np.isin(kinds, [i for i, name in enumerate(kind_names) if name == "purchase"]),
+        orders=orders,
+    )
+    returned = np.isin(kinds, [i for i, name in enumerate(kind_names) if name in _RETURNS])
+    return Log(customer_ids, item_ids, customers, events, returned)
+
+
+def _weights(table: pa.Table, kinds: Array, names: list[str], weights: dict[str, float]) -> Array:
+    """Return (e,) float32: `interaction_weight` of each row, looked up once per distinct combination."""
+    stars = np.nan_to_num(table["stars"].to_numpy(zero_copy_only=False).astype(np.float64)).astype(np.int64)
+    tasteless, reasons = _encode(table["reason"])
+    quiet = np.isin(tasteless, [i for i, reason in enumerate(reasons) if reason in TASTELESS_REASONS])
+    combined = (kinds.astype(np.int64) * 16 + stars) * 2 + quiet
+    distinct, inverse = np.unique(combined, return_inverse=True)
+    values = [
+        interaction_weight(names[one // 32], (one // 2) % 16 or None, "wrong_size" if one % 2 else None, weights)
+        for one in distinct.tolist()
+    ]
+    return np.array(values, np.float32)[inverse]
+
+
+def _encode(column: pa.ChunkedArray) -> tuple[Array, list[str]]:
+    """Return int codes (−1 for null) and the distinct values."""
+    encoded = column.combine_chunks().dictionary_encode()
+    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    return codes.astype(np.int32), encoded.dictionary.to_pylist()
