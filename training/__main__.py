@@ -102,24 +102,27 @@ def _report(outcome: object) -> None:
     assert isinstance(outcome, Outcome)
     out = Console()
     if outcome.table:
-        table = Table(title=f"Held-back days, {outcome.measured_on:,} customers, all items ranked, nothing masked")
-        for name in ("", "recall@10", "ndcg@10", "95 % interval", "blend leads by", "95 % interval, paired"):
-            table.add_column(name, justify="left" if not name else "right")
-        for name, row in outcome.table.items():
-            lead = f"{row['blend_lead']:+.4f}" if name != "blend" else ""
-            between = f"{row['blend_lead_low']:+.4f} … {row['blend_lead_high']:+.4f}" if name != "blend" else ""
-            table.add_row(
-                name, f"{row['recall@10']:.4f}", f"{row['ndcg@10']:.4f}",
-                f"{row['ndcg@10_low']:.4f} … {row['ndcg@10_high']:.4f}", lead, between,
-            )  # fmt: skip
-        out.print(table)
+        out.print(_table(outcome.table, f"Held-back days, {outcome.measured_on:,} customers, all items ranked"))
     else:
-        out.print(f"Only {outcome.measured_on} customers to measure on: not measured, and the blend is the configured one.")
+        out.print(f"Only {outcome.measured_on} customers to measure on: not measured; the configured blend is used.")
     out.print("blend: " + ", ".join(f"{name} {weight:.3g}" for name, weight in outcome.blend.items()))
     out.print(", ".join(f"{name} {count:,}" for name, count in outcome.counts.items()))
-    seconds = outcome.seconds
-    out.print(", ".join(f"{name} {spent:.1f} s" for name, spent in seconds.items()) + f"; in all {sum(seconds.values()):.1f} s")
+    laps = ", ".join(f"{name} {spent:.1f} s" for name, spent in outcome.seconds.items())
+    out.print(f"{laps}; in all {sum(outcome.seconds.values()):.1f} s")
     out.print(f"published {outcome.version} to {outcome.folder}")
+
+
+def _table(rows: dict[str, dict[str, float]], title: str) -> Table:
+    """Return the table of a run: with repeats allowed, and among items never bought before."""
+    table = Table(title=title, caption="± half of a 95 % bootstrap interval over customers; lead: paired, in ndcg@10")
+    for name in ("", "recall@10", "ndcg@10", "±", "never bought: ndcg@10", "±", "blend leads by", "±"):
+        table.add_column(name, justify="left" if not name else "right", no_wrap=not name)
+    for name, row in rows.items():
+        cells = [f"{row['recall@10']:.4f}"]
+        for metric in ("ndcg@10", "ndcg_new@10", "blend_lead"):
+            cells += [f"{row[metric]:.4f}", f"{(row[f'{metric}_high'] - row[f'{metric}_low']) / 2:.4f}"]
+        table.add_row(name, *(cells if name != "blend" else [*cells[:-2], "", ""]))
+    return table
 
 
 def main() -> None:

@@ -70,7 +70,7 @@ class Config(_Strict):
     popularity: Popularity = Popularity()
     lists: Lists = Lists()
     blend: dict[str, float] = Field(
-        default_factory=lambda: {"collaborative": 0.05, "neighbours": 0.02, "repeat": 1.0, "popularity": 0.05}
+        default_factory=lambda: {"collaborative": 0.05, "neighbours": 0.005, "repeat": 1.0, "popularity": 0.05}
     )
     seed: int = Field(1, ge=0)
     threads: int = Field(0, ge=0)

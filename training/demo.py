@@ -13,7 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from training.demo_titles import category_name, department_name, inline, product_title, type_name
+from training.demo_items import WRITE_ITEMS, add_items
+from training.demo_offers import WRITE_OFFERS, add_offers, add_redemptions
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -60,93 +61,6 @@ where l.sales_value > 0 and l.sold_at > s.last_sold - interval 90 day
 group by l.product_id;
 """
 
-# Seventeen ids are sold without being in the catalogue; a purchase must still point at an item.
-_CATALOGUE = """
-create table catalogue as
-select product_id, manufacturer_id, department, brand, product_category, product_type, package_size
-from products
-union all by name
-select product_id, null::bigint as manufacturer_id from sold
-where product_id not in (select product_id from products);
-"""
-
-_LABELS = """
-create table labels as
-select unnest($d::varchar[]) as department, unnest($c::varchar[]) as product_category,
-       unnest($t::varchar[]) as product_type, unnest($b::varchar[]) as brand,
-       unnest($s::varchar[]) as package_size, unnest($title::varchar[]) as title,
-       unnest($levels::varchar[][]) as categories, unnest($phrase::varchar[]) as phrase;
-"""
-
-# Not goods, not for sale as such, or sold over a counter this service has no say in.
-_NOT_GOODS = """
-create macro not_goods(department, product_category, product_type) as
-coalesce(department, '') in ('', 'FUEL', 'COUPON', 'MISCELLANEOUS', 'CNTRL/STORE SUP', 'CHARITABLE CONT',
-    'GM MERCH EXP', 'POSTAL CENTER', 'PHOTO & VIDEO', 'PROD-WHS SALES', 'ELECT &PLUMBING')
-or coalesce(product_category, '') in ('FUEL', 'COUPON', 'COUPON/MISC ITEMS', 'COUPONS/STORE & MFG',
-    'BOTTLE DEPOSITS', 'TICKETS', 'LONG DISTANCE CALLING CARDS', 'PREPAID WIRELESS&ACCESSORIES',
-    'IN-STORE PHOTOFINISHING', 'OVERNIGHT PHOTOFINISHING', 'MEAT SUPPLIES', 'PROD SUPPLIES')
-or (product_category is null and product_type is null)
-or regexp_matches(coalesce(product_type, ''),
-    'GASOLINE|SALES TRANS|KEY RING|GIFT CARD|EXPENSE|DEPOSIT|DONATION|TICKETS|^COUPON|CENTRAL SUPPLIES|'
-    || 'MEAT SUPPLIES|NON FOOD|VIDEO RENTAL|DISCONTINUED|FTD$|INEDIBLES|PHONE CARDS|PREPAID WIRELESS');
-"""
-
-# What a household would not want shown on a screen somebody else can see.
-_DELICATE = r"""
-create macro delicate(department, product_category, product_type) as
-coalesce(department, '') = 'SPIRITS'
-or coalesce(product_category, '') in ('CIGARETTES', 'CIGARS', 'TOBACCO OTHER', 'SMOKING CESSATIONS',
-    'PHARMACY', 'FAMILY PLANNING', 'ADULT INCONTINENCE', 'FEMININE HYGIENE', 'LAXATIVES', 'HOME HEALTH CARE',
-    'DIETARY AID PRODUCTS', 'RESTRICTED DIET', 'BEERS/ALES', 'DOMESTIC WINE', 'IMPORTED WINE', 'MISC WINE',
-    'LIQUOR')
-or regexp_matches(coalesce(product_type, ''),
-    'CIGAR|TOBACCO|SNUFF|SMOKING CESS|INCONTIN|LAXATIV|HEMORR|PROPHYL|CONTRACEP|PREGNAN|^FEM\.? |FEMININE|'
-    || 'MENSTR|DIET CNTRL|DIET CONTROL|DIET PILL|DIET BARS|DIET/NUTRITION|LIQUID NUTRITION|DIABET|'
-    || '(^|[ /])LICE($|[ /])|MEDICAL TEST|AGE RESTRICTED|DENTURE|SLEEPING AIDS|STIMULANTS|- PSE|- DXM|'
-    || '^RX |DEA SCHED|BEERALE|READY-TO-DRINK|RTD COCK|BASKETS BEER|VODKA|WHISKEY');
-"""
-
-_ITEMS = """
-create table marked as
-select c.*, l.title as plain_title, l.categories, l.phrase, s.first_sold, s.n_lines, p.price_cents,
-       coalesce(s.n_lines, 0) as popularity,
-       not not_goods(c.department, c.product_category, c.product_type)
-           and coalesce(s.last_sold > (select max(sold_at) from lines) - interval 180 day, false) as active,
-       delicate(c.department, c.product_category, c.product_type) as sensitive
-from catalogue c
-join labels l on (l.department, l.product_category, l.product_type, l.brand, l.package_size)
-    is not distinct from (c.department, c.product_category, c.product_type, c.brand, c.package_size)
-left join sold s using (product_id) left join prices p using (product_id);
-"""
-
-# A maker's number and a running number appear only where a text would otherwise be shown twice.
-_TITLES = """
-create table titled as
-with groups as (
-    select plain_title, active, count(distinct manufacturer_id) as makers from marked group by all
-), named as (
-    select m.*, m.plain_title
-        || case when g.makers > 1 and m.manufacturer_id is not null and row_number() over first_of > 1
-                then ' · maker ' || m.manufacturer_id else '' end as maker_title
-    from marked m join groups g using (plain_title, active)
-    window first_of as (partition by m.plain_title, m.active order by m.popularity desc, m.product_id)
-)
-select *, maker_title || case when row_number() over again > 1 then ' · no. ' || row_number() over again
-                              else '' end as title
-from named window again as (partition by maker_title, active order by popularity desc, product_id);
-"""
-
-_WRITE_ITEMS = """
-select cast(product_id as varchar) as item_id, title, categories,
-    case brand when 'Private' then 'Store brand' when 'National' then 'National brand' end as brand,
-    price_cents, 'USD' as currency, active, sensitive, moved(first_sold) as created_at,
-    cast(json_merge_patch('{}', json_object(
-        'size', package_size, 'manufacturer', cast(manufacturer_id as varchar),
-        'estimated', case when price_cents is not null then ['price_cents'] end)) as varchar) as attributes
-from titled order by product_id
-"""
-
 _WRITE_CUSTOMERS = """
 select cast(h.household_id as varchar) as customer_id,
     case household_comp when '2 Adults Kids' then 'families with kids'
@@ -158,25 +72,6 @@ select cast(h.household_id as varchar) as customer_id,
     )) as varchar) as attributes
 from (select distinct household_id from transactions) h left join demographics d using (household_id)
 order by h.household_id
-"""
-
-# The source gives a redemption's day only.  Where exactly one product of the coupon was bought with a coupon
-# discount on that day (the store's day is New York's), that line is the redemption; else it is noon there.
-_REDEMPTIONS = """
-create table redeemed as
-with matched as (
-    select r.household_id, r.coupon_upc, r.campaign_id, r.redemption_date, count(*) as n,
-           min(t.product_id) as product_id, min(t.basket_id) as basket_id, min(t.sold_at) as sold_at
-    from coupon_redemptions r join coupons c using (coupon_upc, campaign_id)
-    join (select *, cast(timezone('America/New_York', cast(sold_at as timestamptz)) as date) as day
-          from lines where coupon_disc > 0) t
-        on t.household_id = r.household_id and t.product_id = c.product_id
-        and t.day = cast(r.redemption_date as date)
-    group by all having n = 1
-)
-select r.*, m.product_id, m.basket_id,
-       coalesce(m.sold_at, r.redemption_date + interval 17 hour) as redeemed_at
-from coupon_redemptions r left join matched m using (household_id, coupon_upc, campaign_id, redemption_date);
 """
 
 _NEWEST = "select max(t) from (select sold_at as t from lines union all select redeemed_at from redeemed)"
@@ -197,48 +92,6 @@ select 'cj-r-' || campaign_id || '-' || coupon_upc || '-' || household_id || '-'
     'c' || campaign_id || '-' || coupon_upc as offer_id
 from redeemed
 order by occurred_at
-"""
-
-# Face value: the usual coupon discount on the offer's products, to the next quarter dollar; a fifth of their
-# price where no coupon was ever used on them; at most half of what the usual take costs.  Margin: a quarter
-# of what the usual take costs.
-_OFFERS = """
-create table offered as
-with pairs as (
-    select distinct c.campaign_id, c.coupon_upc, c.product_id, t.phrase, t.popularity, t.price_cents,
-           s.n_lines, s.units
-    from coupons c join titled t using (product_id) left join sold s using (product_id)
-), kinds as (
-    select campaign_id, coupon_upc, arg_max(phrase, (lines, members)) as top, count(*) as n_kinds
-    from (select campaign_id, coupon_upc, phrase, sum(popularity) as lines, count(*) as members
-          from pairs group by all)
-    group by all
-), faces as (
-    select p.campaign_id, p.coupon_upc, median(l.coupon_disc) * 100 as face
-    from pairs p join lines l using (product_id) where l.coupon_disc > 0 group by all
-), sums as (
-    select campaign_id, coupon_upc, list(cast(product_id as varchar) order by product_id) as items,
-           coalesce(median(price_cents), 300) as price,
-           least(coalesce(sum(units) / sum(n_lines), 1), 4) as taken
-    from pairs group by all
-)
-select campaign_id, coupon_upc, items, price, taken,
-    top || case when n_kinds > 30 then ' and many more'
-                when n_kinds > 1 then ' and ' || (n_kinds - 1) || ' more' else '' end as what,
-    cast(greatest(25, least(25 * round(coalesce(face, price * 0.2) / 25), 25 * floor(price * taken / 50)))
-         as bigint) as face_cents
-from sums join kinds using (campaign_id, coupon_upc) left join faces using (campaign_id, coupon_upc);
-"""
-
-_WRITE_OFFERS = """
-select 'c' || campaign_id || '-' || coupon_upc as offer_id, 'Coupon on ' || what as name, 'discount' as kind,
-    printf('$%d.%02d off %s', face_cents // 100, face_cents % 100, what) as benefit,
-    cast(round(0.25 * price * taken) as bigint) as value_cents, face_cents as cost_cents, 'USD' as currency,
-    moved(start_date) as starts_at, moved(end_date + interval 1 day) as ends_at, true as active, items,
-    cast(json_object('campaign', cast(campaign_id as varchar), 'campaign_type', campaign_type,
-        'estimated', ['value_cents', 'cost_cents', 'benefit']) as varchar) as attributes
-from offered join campaign_descriptions using (campaign_id)
-order by campaign_id, coupon_upc
 """
 
 _COUNTS = """
@@ -270,10 +123,11 @@ def write_demo(out: Path, now: datetime) -> DemoSummary:
         for name in _SOURCES:
             path = str(folder / f"{name}.parquet").replace("'", "''")
             con.execute(f"create view {name} as from '{path}'")
-        con.execute(_LINES + _CATALOGUE + _REDEMPTIONS)
+        con.execute(_LINES)
+        add_redemptions(con)
         newest, weeks = _shift(con, moment)
-        _label(con)
-        con.execute(_NOT_GOODS + _DELICATE + _ITEMS + _TITLES + _OFFERS)
+        add_items(con)
+        add_offers(con)
         files = _write_files(con, out)
         summary = _summary(_row(con, _COUNTS, now=moment), weeks, newest, files)
     _write_stamp(out, summary)
@@ -319,37 +173,10 @@ def _shift(con: DuckDBPyConnection, now: datetime) -> tuple[datetime, int]:
     return newest + weeks * _WEEK, weeks
 
 
-def _label(con: DuckDBPyConnection) -> None:
-    """Compute titles and categories once per distinct combination of codes, and store them as `labels`."""
-    codes = con.execute(
-        "select distinct department, product_category, product_type, brand, package_size from catalogue"
-    ).fetchall()
-    names = [(department_name(d), category_name(c), type_name(t, c)) for d, c, t, _, _ in codes]
-    con.execute(
-        _LABELS,
-        {
-            **{key: [code[place] for code in codes] for place, key in enumerate("dctbs")},
-            "title": [product_title(*code) for code in codes],
-            "levels": [_levels(name) for name in names],
-            # Offers speak of the kind of goods only: "yogurt cup", not "…, 12 to 18-pack".
-            "phrase": [inline((_levels(name) or ["Other goods"])[-1]).split(",")[0] for name in names],
-        },
-    )
-
-
-def _levels(names: tuple[str | None, ...]) -> list[str]:
-    """Return the categories from broad to narrow, without gaps and without saying a word twice."""
-    kept: list[str] = []
-    for name in names:
-        if name and name.casefold() not in {other.casefold() for other in kept}:
-            kept.append(name)
-    return kept
-
-
 def _write_files(con: DuckDBPyConnection, out: Path) -> dict[str, Path]:
     """Write the four files under temporary names and only then put them in place."""
     out.mkdir(parents=True, exist_ok=True)
-    queries = (_WRITE_ITEMS, _WRITE_CUSTOMERS, _WRITE_INTERACTIONS, _WRITE_OFFERS)
+    queries = (WRITE_ITEMS, _WRITE_CUSTOMERS, _WRITE_INTERACTIONS, WRITE_OFFERS)
     files = {name: out / f"{name}.parquet" for name in FILES}
     for path, query in zip(files.values(), queries, strict=True):
         part = str(_part(path)).replace("'", "''")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsvc.artifact import Array
-from recsvc.concepts import GENERATORS
+from recsvc.concepts import GENERATORS, Generator
 from recsvc.engine import ranking
 from recsvc.engine.history import History
 from recsvc.engine.model import Model
@@ -21,17 +21,33 @@ from training.sources import Log
 K = 10
 _CANDIDATES = 150
 _RESAMPLES = 1000
+_DISCOUNTS = 1.0 / np.log2(np.arange(2, K + 2))
+_IDEALS = np.concatenate([[1.0], np.cumsum(_DISCOUNTS)])
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Per customer, (cases,) float64: recall@10 (of all that was bought), NDCG@10 (ideal over min(bought, 10)
+    positions), and NDCG@10 among items never bought before, NaN for those who bought none."""
+
+    recall: Array
+    ndcg: Array
+    ndcg_new: Array
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One customer to measure on: candidate item rows (c,), their parts (generators, c) float32, which of them
-    are true (c,) bool, how many items are true in all, and the candidates' allowed order by row for ties."""
+    """One customer to measure on, over c candidates in ascending order of row, so that ties go as in serving.
 
-    rows: Array
+    parts: (generators, c) float32. hits: (c,) bool, bought later. bought: (c,) bool, bought before.
+    truth: how many items were bought later; truth_new: how many of them never before.
+    """
+
     parts: Array
     hits: Array
+    bought: Array
     truth: int
+    truth_new: int
 
 
 def cases(model: Model, matrix: Matrix, later: Log, progress: Callable[[int, int], None]) -> list[Case]:
@@ -59,41 +75,55 @@ def _case(model: Model, history: History, matrix: Matrix, codes: Array) -> Case:
     rows = np.unique(np.concatenate([*best, history.item_rows]))
     at = np.searchsorted(matrix.item_codes, codes)
     at = at[matrix.item_codes[np.minimum(at, len(matrix.item_codes) - 1)] == codes]
-    return Case(rows, parts[:, rows], np.isin(rows, at), len(codes))
+    bought = np.isin(rows, history.item_rows[history.orders > 0])
+    hits = np.isin(rows, at)
+    return Case(parts[:, rows], hits, bought, len(codes), len(codes) - int((hits & bought).sum()))
 
 
-def score(cases: list[Case], blend: Array) -> tuple[Array, Array]:
-    """Return (cases,) recall@10 and (cases,) NDCG@10 of a blend; ties go to the lower row, as in serving.
+def score(cases: list[Case], blend: Array) -> Scores:
+    """Return how well a blend ranks. A blend of one generator alone is that generator as it is."""
+    alone = int(np.count_nonzero(blend)) == 1
+    values = []
+    for case in cases:
+        if alone:
+            total = blend @ case.parts
+        else:
+            total = ranking.weighted(case.parts, blend, np.flatnonzero(case.bought)).sum(axis=0)
+        new = np.where(case.bought, -np.inf, total)
+        ndcg_new = _ndcg(case, new, case.truth_new) if case.truth_new else np.nan
+        top = ranking.top_k(total, K)
+        values.append((case.hits[top].sum() / case.truth, _ndcg(case, total, case.truth), ndcg_new))
+    return Scores(*np.array(values).T)
 
-    Recall divides by all that was bought; the ideal DCG stands over min(bought, 10) positions.
-    """
-    discounts = 1.0 / np.log2(np.arange(2, K + 2))
-    ideals = np.concatenate([[1.0], np.cumsum(discounts)])
-    recall, ndcg = np.zeros(len(cases)), np.zeros(len(cases))
-    for i, case in enumerate(cases):
-        top = ranking.top_k(blend @ case.parts, K)
-        hits = case.hits[top]
-        recall[i] = hits.sum() / case.truth
-        ndcg[i] = (hits * discounts[: len(hits)]).sum() / ideals[min(case.truth, K)]
-    return recall, ndcg
+
+def _ndcg(case: Case, total: Array, truth: int) -> float:
+    hits = case.hits[ranking.top_k(total, K)]
+    return float((hits * _DISCOUNTS[: len(hits)]).sum() / _IDEALS[min(truth, K)])
 
 
 def choose_blend(cases: list[Case], start: Array, progress: Callable[[], None]) -> Array:
-    """Return the blend with the best mean NDCG@10 on `cases`, by coordinate search from `start`.
+    """Return the blend with the best mean NDCG@10 on `cases`, all items and never-bought items counting alike.
 
-    Each weight in turn is multiplied by a few factors, or put to nought; two rounds. The repeat weight is the
-    unit and stays. Cheap, deterministic, and with four weights as good as a longer search.
+    Counting all items only would reward a blend that proposes nothing new to those who always buy the same.
+    Coordinate search from `start`: each weight in turn is multiplied by a few factors or put to nought. The
+    repeat weight is the unit and stays. Cheap and deterministic.
     """
-    best, top = start.copy(), float(score(cases, start)[1].mean())
-    unit = GENERATORS.index(next(name for name in GENERATORS if name == "repeat"))
+
+    def worth(blend: Array) -> float:
+        found = score(cases, blend)
+        new = found.ndcg_new[~np.isnan(found.ndcg_new)]
+        return float(found.ndcg.mean() + (new.mean() if len(new) else 0.0))
+
+    best, top = start.copy(), worth(start)
     for factors in ((0.0, 0.25, 0.5, 2.0, 4.0), (0.7, 1.4)):
         for position in range(len(best)):
-            if position == unit:
+            if GENERATORS[position] is Generator.REPEAT:
                 continue
+            base = best[position] or start[position]
             for factor in factors:
                 trial = best.copy()
-                trial[position] = start[position] * factor if factor in (0.0,) else best[position] * factor
-                value = float(score(cases, trial)[1].mean())
+                trial[position] = base * factor
+                value = worth(trial)
                 if value > top:
                     best, top = trial, value
             progress()
@@ -101,26 +131,26 @@ def choose_blend(cases: list[Case], start: Array, progress: Callable[[], None]) 
 
 
 def table(cases: list[Case], blend: Array, seed: int) -> dict[str, dict[str, float]]:
-    """Return per generator and for the blend: recall@10 and ndcg@10 with a 95 % bootstrap interval over customers,
-    and for each generator the paired difference of NDCG to the blend with its interval."""
+    """Return per generator and for the blend: recall@10, ndcg@10 and ndcg_new@10 with 95 % bootstrap intervals over
+    customers, and the paired lead of the blend's NDCG with its interval."""
     rng = np.random.default_rng(seed)
     draws = rng.integers(0, len(cases), (_RESAMPLES, len(cases)))
     named = {name.value: np.eye(len(GENERATORS), dtype=np.float32)[i] for i, name in enumerate(GENERATORS)}
     named["blend"] = blend
-    results, ndcgs = {}, {}
-    for name, weights in named.items():
-        recall, ndcg = score(cases, weights)
-        ndcgs[name] = ndcg
+    scores = {name: score(cases, weights) for name, weights in named.items()}
+    results = {}
+    for name, found in scores.items():
         results[name] = {
-            "recall@10": float(recall.mean()), "ndcg@10": float(ndcg.mean()),
-            **_interval("recall@10", recall, draws), **_interval("ndcg@10", ndcg, draws),
+            **_interval("recall@10", found.recall, draws), **_interval("ndcg@10", found.ndcg, draws),
+            **_interval("ndcg_new@10", found.ndcg_new, draws),
+            **_interval("blend_lead", scores["blend"].ndcg - found.ndcg, draws),
         }  # fmt: skip
-    for name in results:
-        lead = ndcgs["blend"] - ndcgs[name]
-        results[name] |= {"blend_lead": float(lead.mean()), **_interval("blend_lead", lead, draws)}
     return results
 
 
 def _interval(name: str, values: Array, draws: Array) -> dict[str, float]:
-    low, high = np.quantile(values[draws].mean(axis=1), [0.025, 0.975])
-    return {f"{name}_low": float(low), f"{name}_high": float(high)}
+    """Return mean, low and high; customers for whom the value is not defined (NaN) do not count."""
+    if np.isnan(values).all():
+        return {name: 0.0, f"{name}_low": 0.0, f"{name}_high": 0.0}
+    low, high = np.nanquantile(np.nanmean(values[draws], axis=1), [0.025, 0.975])
+    return {name: float(np.nanmean(values)), f"{name}_low": float(low), f"{name}_high": float(high)}

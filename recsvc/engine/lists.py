@@ -45,15 +45,14 @@ def personal(model: Model, history: History, shelf: Shelf, without: Array, depth
     Args:
         without: item rows the caller excludes.
     """
-    scores = ranking.parts(model, history)
-    total = ranking.blend(scores, model.blend)
-    allowed = shelf.public.copy()
     own = history.item_rows
+    scores = ranking.weighted(ranking.parts(model, history), model.blend, own[history.orders > 0])
+    total = scores.sum(axis=0)
+    allowed = shelf.public.copy()
     allowed[own] = shelf.open[own] & (history.weights >= 0) & (~shelf.sensitive[own] | (history.orders > 0))
     allowed[without] = False
     rows = ranking.top_k(np.where(allowed, total, np.float32(-np.inf)), depth)
-    contributions = scores[:, rows] * model.blend[:, None]
-    return Listed(rows.astype(np.int32), total[rows], why(model, history, rows, contributions, shelf.sensitive))
+    return Listed(rows.astype(np.int32), total[rows], why(model, history, rows, scores[:, rows], shelf.sensitive))
 
 
 def finished(model: Model, customer_row: int) -> Listed:

@@ -15,7 +15,7 @@ import duckdb
 
 from training import demo
 from training.demo import STAMP, DemoSummary, newest_event_is_fresh, write_demo
-from training.demo_titles import category_name, product_title, size_text, type_name
+from training.demo_titles import category_name, product_title, read_phrases, size_text, type_name
 
 NOW = datetime(2026, 5, 13, 9, 30, tzinfo=UTC)
 # The newest event of the source, and the first line of the source: basket 31198570044 on Sunday 2017-01-01.
@@ -210,3 +210,22 @@ def test_codes_become_words() -> None:
     assert category_name("FRZN MEAT/MEAT DINNERS") == "Frozen meat dinners"
     title = product_title("GROCERY", "CHEESE", "SHREDDED CHEESE", "Private", "8 OZ")
     assert title == "Shredded cheese, store brand, 8 oz"
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [("type\tGAL JUG", "tab between"), ("type\tGAL JUG\t ", "tab between"), ("type\tA\tB\tC", "tab between"),
+     ("types\tGAL JUG\tJug", "unknown table 'types'"), ("type\tMILK\tMilk again", "already in the table")],
+)  # fmt: skip
+def test_a_bad_phrase_is_named_by_file_and_line(tmp_path: Path, line: str, complaint: str) -> None:
+    path = tmp_path / "titles.tsv"
+    path.write_text(f"# phrases\n\ntype\tMILK\tMilk\n{line}\n", "utf-8")
+    with pytest.raises(ValueError, match=rf"titles\.tsv, line 4: .*{complaint}"):
+        read_phrases(path)
+
+
+def test_phrases_are_read_by_table_and_code(tmp_path: Path) -> None:
+    path = tmp_path / "titles.tsv"
+    path.write_text("# phrases\ntype\tMILK\tMilk\nword\tGAL\tgallon\n", "utf-8")
+    tables = read_phrases(path)
+    assert (tables["type"], tables["word"], tables["noun"]) == ({"MILK": "Milk"}, {"GAL": "gallon"}, {})
