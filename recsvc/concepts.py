@@ -40,6 +40,11 @@ PLACEMENTS: Final = ("home", "item_page", "cart", "newsletter")
 OFFER_KINDS: Final = ("discount", "gift", "early_access", "event", "experience", "service", "points", "content")
 
 
+def rejects(kind: str, reason: str | None) -> bool:
+    """Whether an interaction says: not for me. What was liked before it no longer counts; a later purchase lifts it."""
+    return kind == "dislike" or (kind == "return" and reason == "disliked")
+
+
 def interaction_weight(kind: str, stars: int | None, reason: str | None, weights: dict[str, float]) -> float:
     """Return the signed training weight of one interaction.
 
@@ -71,9 +76,12 @@ class Generator(StrEnum):
     NEIGHBOURS = "neighbours"
     REPEAT = "repeat"
     POPULARITY = "popularity"
+    SESSION = "session"
 
 
 GENERATORS: Final[tuple[Generator, ...]] = tuple(Generator)
+# Those whose weight in the blend is learnt; the session works on top of them, on a live list only.
+BLENDED: Final[tuple[Generator, ...]] = GENERATORS[:4]
 
 
 class Reason(StrEnum):

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from recsvc.concepts import GENERATORS, KINDS
+from recsvc.concepts import BLENDED, KINDS
 from recsvc.errors import InvalidRequest
 
 
@@ -94,11 +94,11 @@ def load(path: Path) -> Config:
         config = Config.model_validate(content)
     except ValidationError as error:
         raise InvalidRequest("; ".join(_explain(path, one) for one in error.errors())) from None
-    for name, given, known in (("weights", config.weights, list(KINDS)), ("blend", config.blend, list(GENERATORS))):
+    for name, given, known in (("weights", config.weights, list(KINDS)), ("blend", config.blend, [str(name) for name in BLENDED])):
         for key in given:
             if key not in known:
                 raise InvalidRequest(f"{path}: {name}.{key}: unknown{_nearest(key, known)}")
-    missing = [name for name in GENERATORS if name not in config.blend]
+    missing = [name for name in BLENDED if name not in config.blend]
     if missing:
         raise InvalidRequest(f"{path}: blend.{missing[0]}: is missing")
     return config

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsvc.artifact import Array
-from recsvc.concepts import GENERATORS, Generator
+from recsvc.concepts import BLENDED, Generator
 from recsvc.engine import ranking
 from recsvc.engine.history import History
 from recsvc.engine.model import Model
@@ -117,7 +117,7 @@ def choose_blend(cases: list[Case], start: Array, progress: Callable[[], None]) 
     best, top = start.copy(), worth(start)
     for factors in ((0.0, 0.25, 0.5, 2.0, 4.0), (0.7, 1.4)):
         for position in range(len(best)):
-            if GENERATORS[position] is Generator.REPEAT:
+            if BLENDED[position] is Generator.REPEAT:
                 continue
             base = best[position] or start[position]
             for factor in factors:
@@ -135,7 +135,7 @@ def table(cases: list[Case], blend: Array, seed: int) -> dict[str, dict[str, flo
     customers, and the paired lead of the blend's NDCG with its interval."""
     rng = np.random.default_rng(seed)
     draws = rng.integers(0, len(cases), (_RESAMPLES, len(cases)))
-    named = {name.value: np.eye(len(GENERATORS), dtype=np.float32)[i] for i, name in enumerate(GENERATORS)}
+    named = {name.value: np.eye(len(BLENDED), dtype=np.float32)[i] for i, name in enumerate(BLENDED)}
     named["blend"] = blend
     scores = {name: score(cases, weights) for name, weights in named.items()}
     results = {}

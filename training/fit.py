@@ -21,7 +21,9 @@ _SEGMENT_ITEMS = 100
 _SEGMENT_DAYS = 90.0
 
 
-def arrays(log: Log, config: Config, iteration: Callable[[int], None] | None = None) -> tuple[matrices.Matrix, dict[str, Array]]:
+def arrays(
+    log: Log, config: Config, iteration: Callable[[int], None] | None = None
+) -> tuple[matrices.Matrix, dict[str, Array]]:
     """Return the matrix of a log and every item array that is learnt from it.
 
     Args:
@@ -99,7 +101,9 @@ def finish(
     for row, source in enumerate(order.tolist()):
         listed = lists.personal(built, matrix.of(source), shelf, nothing, depth)
         r, why = len(listed.rows), listed.reasons
-        for name, values in zip(out, (listed.rows, listed.scores, why.generators, why.codes, why.cited, why.shares), strict=True):
+        for name, values in zip(
+            out, (listed.rows, listed.scores, why.generators, why.codes, why.cited, why.shares), strict=True
+        ):
             out[name][row, :r] = values
         progress(row + 1)
     return out
@@ -112,7 +116,9 @@ def _recent(matrix: matrices.Matrix, window_days: int) -> Array:
     return np.maximum(counts, 0.0).astype(np.float32)
 
 
-def _own(order: Array, history: History, offsets: Array, secret: bytes, hashes: list[tuple[int, int]]) -> dict[str, Array]:
+def _own(
+    order: Array, history: History, offsets: Array, secret: bytes, hashes: list[tuple[int, int]]
+) -> dict[str, Array]:
     sizes = np.diff(offsets)[order] if len(order) else np.empty(0, np.int64)
     starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     take = np.concatenate([np.arange(offsets[row], offsets[row + 1]) for row in order]) if len(order) else order

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
@@ -45,15 +45,11 @@ class Matrix:
 
 def build(log: Log, config: Config) -> Matrix:
     """Return the matrix of a log that is not empty. Items and customers without an event get no row."""
-    decay = Decay(
-        float(log.events.at.max()), config.history.taste_half_life_days, config.history.repeat_half_life_days
-    )
+    decay = Decay(float(log.events.at.max()), config.history.taste_half_life_days, config.history.repeat_half_life_days)
     customer_codes, customers = np.unique(log.customers, return_inverse=True)
     item_codes, items = np.unique(log.events.item_rows, return_inverse=True)
-    events = type(log.events)(
-        items.astype(np.int32), log.events.weights, log.events.at, log.events.purchases, log.events.orders
-    )
-    groups, history = collect(customers, events, decay)
+    events = replace(log.events, item_rows=items.astype(np.int32))
+    groups, history, _ = collect(customers, events, decay)
     offsets = np.searchsorted(groups, np.arange(len(customer_codes) + 1))
     sales = _sales(customers, items, log)
     return Matrix(customer_codes, item_codes, decay, offsets.astype(np.int64), history, *sales)
@@ -80,9 +76,7 @@ def baskets(log: Log, matrix: Matrix) -> sparse.csr_matrix:
     bought = np.flatnonzero(log.events.purchases)
     items = np.searchsorted(matrix.item_codes, log.events.item_rows[bought])
     orders, rows = np.unique(log.events.orders[bought], return_inverse=True)
-    full = sparse.csr_matrix(
-        (np.ones(len(items), np.float32), (rows, items)), shape=(len(orders), matrix.shape[1])
-    )
+    full = sparse.csr_matrix((np.ones(len(items), np.float32), (rows, items)), shape=(len(orders), matrix.shape[1]))
     full.data[:] = 1.0  # equal lines of one order were added up
     return full
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from recsvc import artifact
 from recsvc.artifact import Array
-from recsvc.concepts import GENERATORS
+from recsvc.concepts import BLENDED
 from recsvc.engine import eligibility
 from recsvc.engine.history import DAY
 from recsvc.errors import InvalidRequest
@@ -65,7 +65,7 @@ def train(engine: sa.Engine, artifacts: Path, config: Config, progress: Progress
     segments = customers.segments(engine)
     found, names, order = fit.with_customers(found, matrix, log, shop.customer_secret, segments, config.lists.depth)
     parameters = {
-        **fit.parameters(matrix, config, dict(zip(GENERATORS, blend.tolist(), strict=True))),
+        **fit.parameters(matrix, config, dict(zip(BLENDED, blend.tolist(), strict=True))),
         "segments": names, "database_id": shop.database_id, "last_revision": up_to,
     }  # fmt: skip
     version = artifact.new_version(datetime.now(UTC))
@@ -87,13 +87,13 @@ def _measure(log: Log, config: Config, progress: Progress, clock: _Clock) -> tup
 
     The blend is chosen on the days before the held-back ones, so the table's days never took part in a choice.
     """
-    start = np.array([config.blend[name] for name in GENERATORS], np.float32)
+    start = np.array([config.blend[name] for name in BLENDED], np.float32)
     end = float(log.events.at.max()) + 1.0
     test = end - config.split.test_days * DAY
     choose = test - config.split.test_days * DAY
     chosen = _cases(log, config, progress, choose, test, "to choose the blend on")
     if len(chosen) >= config.split.min_customers:
-        progress.step("choosing the blend", 2 * (len(GENERATORS) - 1))
+        progress.step("choosing the blend", 2 * (len(BLENDED) - 1))
         done = iter(range(1, 100))
         start = evaluate.choose_blend(chosen, start, lambda: progress.at(next(done)))
     clock.lap("choose")
@@ -142,7 +142,9 @@ def _availability(engine: sa.Engine, item_ids: list[str]) -> eligibility.Availab
 def _manifest(
     log: Log, config: Config, parameters: dict[str, Any], table: dict[str, Any], counts: dict[str, int]
 ) -> dict[str, Any]:
-    first, last = (datetime.fromtimestamp(int(at), UTC).isoformat() for at in (log.events.at.min(), log.events.at.max()))
+    first, last = (
+        datetime.fromtimestamp(int(at), UTC).isoformat() for at in (log.events.at.min(), log.events.at.max())
+    )
     return {
         "engine": "local", "ordering": "blend", "published_at": time.time(), "parameters": parameters,
         "metrics": table, "counts": counts, "window": {"first": first, "last": last},

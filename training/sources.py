@@ -10,7 +10,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from recsvc.artifact import Array
-from recsvc.concepts import TASTELESS_REASONS, interaction_weight
+from recsvc.concepts import TASTELESS_REASONS, interaction_weight, rejects
 from recsvc.engine.history import Events
 from recsvc.store import interactions
 
@@ -39,7 +39,9 @@ class Log:
         """Return the part with start <= time < end (epoch seconds); codes keep their meaning."""
         keep = (self.events.at >= start) & (self.events.at < end)
         e = self.events
-        part = Events(e.item_rows[keep], e.weights[keep], e.at[keep], e.purchases[keep], e.orders[keep])
+        part = Events(
+            e.item_rows[keep], e.weights[keep], e.at[keep], e.purchases[keep], e.rejections[keep], e.orders[keep]
+        )
         return Log(self.customer_ids, self.item_ids, self.customers[keep], part, self.returned[keep])
 
 
@@ -64,7 +66,14 @@ def from_store(
             progress(done)
     if not parts:
         none = np.empty(0, np.int32)
-        events = Events(none, none.astype(np.float32), none.astype(np.int64), none.astype(bool), none.astype(np.int64))
+        events = Events(
+            none,
+            none.astype(np.float32),
+            none.astype(np.int64),
+            none.astype(bool),
+            none.astype(bool),
+            none.astype(np.int64),
+        )
         return Log([], [], none, events, none.astype(bool))
     return from_table(pa.Table.from_batches(parts), weights)
 
@@ -84,10 +93,21 @@ def from_table(table: pa.Table, weights: dict[str, float]) -> Log:
         weights=_weights(table, kinds, kind_names, weights),
         at=table["occurred_at"].to_numpy() // 1_000_000,
         purchases=np.isin(kinds, [i for i, name in enumerate(kind_names) if name == "purchase"]),
+        rejections=_rejections(table, kinds, kind_names),
         orders=orders,
     )
     returned = np.isin(kinds, [i for i, name in enumerate(kind_names) if name in _RETURNS])
     return Log(customer_ids, item_ids, customers, events, returned)
+
+
+def _rejections(table: pa.Table, kinds: Array, names: list[str]) -> Array:
+    """Return (e,) bool: `rejects` of each row, looked up once per distinct combination."""
+    reasons, reason_names = _encode(table["reason"])
+    combined = kinds.astype(np.int64) * (len(reason_names) + 1) + reasons + 1
+    distinct, inverse = np.unique(combined, return_inverse=True)
+    texts = [None, *reason_names]
+    width = len(reason_names) + 1
+    return np.array([rejects(names[one // width], texts[one % width]) for one in distinct.tolist()], bool)[inverse]
 
 
 def _weights(table: pa.Table, kinds: Array, names: list[str], weights: dict[str, float]) -> Array:

@@ -29,14 +29,15 @@ class Events:
     """Interactions as parallel arrays, in any order.
 
     item_rows: (e,) int32, >= 0. weights: (e,) float32, signed, before ageing. at: (e,) int64 epoch seconds.
-    purchases: (e,) bool. orders: (e,) int64, equal for the lines of one order; lines of one order with the
-    same item count once.
+    purchases: (e,) bool. rejections: (e,) bool, what `concepts.rejects`. orders: (e,) int64, equal for the
+    lines of one order; lines of one order with the same item count once.
     """
 
     item_rows: Array
     weights: Array
     at: Array
     purchases: Array
+    rejections: Array
     orders: Array
 
 
@@ -66,7 +67,7 @@ EMPTY = History(
 )  # fmt: skip
 
 
-def collect(groups: Array, events: Events, decay: Decay) -> tuple[Array, History]:
+def collect(groups: Array, events: Events, decay: Decay) -> tuple[Array, History, Array]:
     """Return the evidence of many customers: one entry per (group, item), sorted by both.
 
     Args:
@@ -75,7 +76,7 @@ def collect(groups: Array, events: Events, decay: Decay) -> tuple[Array, History
         decay: how they age.
 
     Returns:
-        (groups (m,) of the entries, their History).
+        (groups (m,) of the entries, their History, (m,) int64 when each was last rejected, 0 for never).
     """
     keep = _one_line_per_order(groups, events)
     rows, at, bought = events.item_rows[keep], events.at[keep], events.purchases[keep]
@@ -83,13 +84,17 @@ def collect(groups: Array, events: Events, decay: Decay) -> tuple[Array, History
     unique, inverse = np.unique(key, return_inverse=True)
     m = len(unique)
     ages = np.maximum(decay.as_of - at, 0.0) / DAY
-    liked = events.weights[keep] * np.exp2(-ages / decay.taste_half_life_days)
+    rejected = np.zeros(m, np.int64)
+    no = events.rejections[keep]
+    np.maximum.at(rejected, inverse[no], at[no])
+    counts = at >= rejected[inverse]  # a rejection speaks for the item from then on
+    liked = counts * events.weights[keep] * np.exp2(-ages / decay.taste_half_life_days)
     again = bought * np.exp2(-ages / decay.repeat_half_life_days)
     last = np.zeros(m, np.int64)
     np.maximum.at(last, inverse[bought], at[bought])
     first = np.full(m, np.iinfo(np.int64).max)
     np.minimum.at(first, inverse[bought], at[bought])
-    return unique >> 32, History(
+    history = History(
         item_rows=(unique & 0xFFFFFFFF).astype(np.int32),
         weights=np.bincount(inverse, liked, m).astype(np.float32),
         repeats=np.bincount(inverse, again, m).astype(np.float32),
@@ -97,20 +102,21 @@ def collect(groups: Array, events: Events, decay: Decay) -> tuple[Array, History
         first_at=np.where(last > 0, first, 0),
         last_at=last,
     )
+    return unique >> 32, history, rejected
 
 
 def merge(known: History, events: Events, decay: Decay) -> History:
     """Return `known` with newer events added, as if training had seen them."""
     if not len(events.item_rows):
         return known
-    _, fresh = collect(np.zeros(len(events.item_rows), np.int32), events, decay)
+    _, fresh, rejected = collect(np.zeros(len(events.item_rows), np.int32), events, decay)
     if not len(known):
         return fresh
     rows = np.union1d(known.item_rows, fresh.item_rows).astype(np.int32)
     parts = [(np.searchsorted(rows, one.item_rows), one) for one in (known, fresh)]
 
     def total(name: str, dtype: type) -> Array:
-        out = np.zeros(len(rows), dtype)
+        out: Array = np.zeros(len(rows), dtype)
         for where, one in parts:
             out[where] += getattr(one, name)
         return out
@@ -121,9 +127,16 @@ def merge(known: History, events: Events, decay: Decay) -> History:
         last[where] = np.maximum(last[where], one.last_at)
         seen = one.last_at > 0
         first[where[seen]] = np.minimum(first[where[seen]], one.first_at[seen])
+    weights = total("weights", np.float32)
+    before = np.zeros(len(rows), np.int64)
+    before[parts[0][0]] = known.last_at
+    replaced = np.zeros(len(rows), bool)
+    replaced[parts[1][0]] = rejected > before[parts[1][0]]
+    own = np.zeros(len(rows), np.float32)
+    own[parts[1][0]] = fresh.weights
     return History(
         item_rows=rows,
-        weights=total("weights", np.float32),
+        weights=np.where(replaced, own, weights),
         repeats=total("repeats", np.float32),
         orders=total("orders", np.int32),
         first_at=np.where(last > 0, first, 0),

@@ -17,6 +17,7 @@ from recsvc.engine.eligibility import Shelf
 from recsvc.engine.history import History
 from recsvc.engine.model import Model
 from recsvc.engine.reasons import CODE, Reasons, why
+from recsvc.engine.session import NOTHING, Proposals, Session, propose
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,15 @@ class Listed:
         )  # fmt: skip
 
 
-def personal(model: Model, history: History, shelf: Shelf, without: Array, depth: int) -> Listed:
+def personal(
+    model: Model,
+    history: History,
+    shelf: Shelf,
+    without: Array,
+    depth: int,
+    session: Session = NOTHING,
+    now: float = 0.0,
+) -> Listed:
     """Return the `depth` best items for a customer, with the reason of each.
 
     Bought items stay in: in many shops most of what is bought was bought before. An item whose evidence is
@@ -44,6 +53,7 @@ def personal(model: Model, history: History, shelf: Shelf, without: Array, depth
 
     Args:
         without: item rows the caller excludes.
+        session: what the customer is doing just now, at `now` (epoch seconds).
     """
     own = history.item_rows
     scores = ranking.weighted(ranking.parts(model, history), model.blend, own[history.orders > 0])
@@ -51,8 +61,27 @@ def personal(model: Model, history: History, shelf: Shelf, without: Array, depth
     allowed = shelf.public.copy()
     allowed[own] = shelf.open[own] & (history.weights >= 0) & (~shelf.sensitive[own] | (history.orders > 0))
     allowed[without] = False
+    best = float(total.max(initial=0.0, where=allowed))
+    brought = propose(model, session, allowed, shelf.sensitive, now, best)
+    total[brought.rows] += brought.scores
     rows = ranking.top_k(np.where(allowed, total, np.float32(-np.inf)), depth)
-    return Listed(rows.astype(np.int32), total[rows], why(model, history, rows, scores[:, rows], shelf.sensitive))
+    reasons = why(model, history, rows, scores[:, rows], shelf.sensitive)
+    _tell_session(reasons, rows, scores[:, rows].max(axis=0, initial=0.0), brought, total)
+    return Listed(rows.astype(np.int32), total[rows], reasons)
+
+
+def _tell_session(reasons: Reasons, rows: Array, others: Array, brought: Proposals, total: Array) -> None:
+    """Let the session be the reason where it contributed more than any generator."""
+    place = {row: position for position, row in enumerate(rows.tolist())}
+    for row, score, cited, in_cart in zip(
+        brought.rows.tolist(), brought.scores, brought.cited, brought.in_cart, strict=True
+    ):
+        at = place.get(row)
+        if at is None or score <= others[at]:
+            continue
+        reasons.generators[at] = GENERATORS.index(Generator.SESSION)
+        reasons.codes[at] = CODE[Reason.BOUGHT_TOGETHER if in_cart else Reason.BECAUSE_VIEWED]
+        reasons.cited[at], reasons.shares[at] = cited, score / total[row]
 
 
 def finished(model: Model, customer_row: int) -> Listed:
@@ -60,7 +89,9 @@ def finished(model: Model, customer_row: int) -> Listed:
     a = model.a
     rows = a["finished_rows"][customer_row]
     r = int(np.count_nonzero(rows >= 0))
-    reasons = Reasons(*(a[f"finished_{name}"][customer_row, :r] for name in ("generators", "reasons", "cited", "shares")))
+    reasons = Reasons(
+        *(a[f"finished_{name}"][customer_row, :r] for name in ("generators", "reasons", "cited", "shares"))
+    )
     return Listed(rows[:r], a["finished_scores"][customer_row, :r], reasons)
 
 

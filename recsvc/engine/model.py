@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from recsvc.artifact import Array, Artifact
-from recsvc.concepts import GENERATORS
+from recsvc.concepts import BLENDED
 from recsvc.engine.history import Decay, History
 from recsvc.errors import ArtifactInvalid
 
@@ -109,7 +110,7 @@ def pack_ids(ids: list[str]) -> tuple[Array, Array]:
 
 def _unpack_ids(data: Array, offsets: Array) -> list[str]:
     blob, ends = data.tobytes(), offsets.tolist()
-    return [blob[a:b].decode("utf-8") for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    return [blob[a:b].decode("utf-8") for a, b in itertools.pairwise(ends)]
 
 
 def _build(artifact: Artifact) -> Model:
@@ -123,7 +124,7 @@ def _build(artifact: Artifact) -> Model:
         alpha=float(p["alpha"]),
         regularization=float(p["regularization"]),
         repeat_floor=float(p["repeat_floor"]),
-        blend=np.array([float(p["blend"][name]) for name in GENERATORS], np.float32),
+        blend=np.array([float(p["blend"][name]) for name in BLENDED], np.float32),
         weights={str(k): float(v) for k, v in p["weights"].items()},
         segments={str(name): row for row, name in enumerate(p["segments"])},
         database_id=str(p["database_id"]),

@@ -11,8 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsvc.artifact import Array
+from recsvc.engine import ranking
+from recsvc.engine.eligibility import Shelf
 from recsvc.engine.history import History
 from recsvc.engine.model import Model
+
+# A coupon may be for thousands of items; a reply names those that say most to this customer.
+_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +39,13 @@ class OfferBook:
 
 @dataclass(frozen=True, slots=True)
 class Ordered:
-    """Offers in order: offers (r,) positions in the book, scores (r,) float32, cited (r,) int32 item row or −1."""
+    """Offers in order: offers (r,) positions in the book, scores (r,) float32, cited (r,) int32 item row or −1,
+    and for each offer the item rows to show, at most 20."""
 
     offers: Array
     scores: Array
     cited: Array
+    items: list[Array]
 
 
 def book(model: Model, items: list[Array], active: Array, starts_at: Array, ends_at: Array) -> OfferBook:
@@ -51,32 +58,29 @@ def book(model: Model, items: list[Array], active: Array, starts_at: Array, ends
     return OfferBook(offsets, rows, active, starts_at, ends_at, fame)
 
 
-def order(offers: OfferBook, history: History, sensitive: Array, now: float, limit: int) -> Ordered:
+def order(offers: OfferBook, model: Model, history: History, shelf: Shelf, now: float, limit: int) -> Ordered:
     """Return up to `limit` offers that are valid at `now` (epoch seconds), best first.
 
-    Score: ln(1 + aged orders of the offer's items by this customer, in tenths) + fame / 10. The cited item is the
-    one they buy most among the offer's; none when they buy nothing of it or when it is sensitive.
+    An offer needs an item that may be shown in public. Score: ln(1 + 10 · aged orders of its items by this
+    customer) + fame / 10. The cited item is the one they buy most among the offer's; none when they buy
+    nothing of it, never a sensitive one.
     """
-    live = np.flatnonzero(offers.active & (offers.starts_at <= now) & (now < offers.ends_at))
-    if not len(live):
-        return Ordered(live, np.empty(0, np.float32), np.empty(0, np.int32))
-    strength = np.zeros(len(sensitive), np.float32)
+    showable = shelf.public[offers.item_rows]
+    live = offers.active & (offers.starts_at <= now) & (now < offers.ends_at) & (_sums(showable, offers.offsets) > 0)
+    strength = np.zeros(model.n_items, np.float32)
     strength[history.item_rows] = np.where(history.weights > 0, history.repeats, 0.0)
-    per_item = strength[offers.item_rows]
-    own = _sums(per_item, offers.offsets)[live]
-    scores = (np.log1p(own * 10.0) + offers.fame[live] / 10.0).astype(np.float32)
-    best = np.lexsort((live, -scores))[:limit]
-    chosen = live[best]
-    cited = [_cite(offers, per_item, int(one), sensitive) for one in chosen]
-    return Ordered(chosen, scores[best], np.array(cited, np.int32))
-
-
-def _cite(offers: OfferBook, per_item: Array, offer: int, sensitive: Array) -> int:
-    start, end = int(offers.offsets[offer]), int(offers.offsets[offer + 1])
-    values = np.where(sensitive[offers.item_rows[start:end]], 0.0, per_item[start:end])
-    if not len(values) or values.max() <= 0:
-        return -1
-    return int(offers.item_rows[start + int(values.argmax())])
+    per_item = np.where(showable, strength[offers.item_rows], np.float32(0.0))
+    scores = (np.log1p(_sums(per_item, offers.offsets) * 10.0) + offers.fame / 10.0).astype(np.float32)
+    chosen = ranking.top_k(np.where(live, scores, np.float32(-np.inf)), limit)
+    cited, items = [], []
+    for offer in chosen.tolist():
+        part = slice(int(offers.offsets[offer]), int(offers.offsets[offer + 1]))
+        rows, own = offers.item_rows[part], per_item[part]
+        best = np.lexsort((rows, -model.a["popularity"][rows], -own))
+        best = best[showable[part][best]][:_SHOWN]
+        cited.append(int(rows[best[0]]) if own[best[0]] > 0 else -1)
+        items.append(rows[best])
+    return Ordered(chosen, scores[chosen], np.array(cited, np.int32), items)
 
 
 def _sums(values: Array, offsets: Array) -> Array:

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from recsvc.concepts import KINDS
 from recsvc.errors import InvalidRequest
 from recsvc.intake import digest, shorten
-from recsvc.concepts import KINDS
 from recsvc.store import customers, files, interactions, items, offers
 
 NOUNS: Final = tuple(files.COLUMNS)
@@ -55,7 +55,9 @@ def _append(engine: sa.Engine, chunk: list[dict[str, Any]], path: Path) -> int:
         kind = KINDS[row["kind"]]
         if (kind.needs_item and row["item_id"] is None) or (kind.needs_offer and row["offer_id"] is None):
             wanted = "item_id" if kind.needs_item else "offer_id"
-            raise InvalidRequest(f"{path}: interaction {shorten(row['interaction_id'])}: a {row['kind']} needs {wanted}")
+            raise InvalidRequest(
+                f"{path}: interaction {shorten(row['interaction_id'])}: a {row['kind']} needs {wanted}"
+            )
         row["digest"] = digest(row["interaction_id"])
         row["details"] = None
         prepared.append(tuple([row[name] for name in interactions.COLUMNS]))

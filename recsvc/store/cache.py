@@ -30,12 +30,17 @@ return 1
 
 
 class Stamp(msgspec.Struct, frozen=True):
-    """The state an answer was made from. An answer is used only when its stamp equals today's."""
+    """The state an answer was made from. An answer is used only when its stamp equals the state of now.
 
-    key: str
+    version: of the model. revision: of the customer. catalogue: its change number. until: epoch seconds at which
+    a start or end date makes the answer stale. key: set when it is kept.
+    """
+
     version: str
     revision: int
     catalogue: int
+    until: float
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +103,10 @@ class Cache:
         """Let everybody know a customer's newest revision. False when Redis did not take it."""
         if self._redis is None:
             return True
-        return self._ask(lambda r: self._advance(keys=[f"{prefix}:rev"], args=[revision, self._ttl * 2], client=r)) is not None
+        return (
+            self._ask(lambda r: self._advance(keys=[f"{prefix}:rev"], args=[revision, self._ttl * 2], client=r))
+            is not None
+        )
 
     def ping(self) -> bool:
         """Whether Redis answers now."""

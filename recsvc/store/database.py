@@ -41,7 +41,9 @@ def connect(url: str) -> sa.Engine:
     except sa.exc.ArgumentError:
         raise InvalidRequest("RECSVC_DATABASE_URL: not a SQLAlchemy URL") from None
     if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
-        raise InvalidRequest("RECSVC_DATABASE_URL: this version speaks to a SQLite file, as sqlite:////var/lib/recsvc.db")
+        raise InvalidRequest(
+            "RECSVC_DATABASE_URL: this version speaks to a SQLite file, as sqlite:////var/lib/recsvc.db"
+        )
     Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     engine = sa.create_engine(parsed, pool_size=16, max_overflow=16, pool_timeout=2, connect_args={"timeout": 5.0})
     event.listen(engine, "connect", _configure)

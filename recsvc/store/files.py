@@ -102,9 +102,7 @@ def rows(noun: str, path: Path) -> Iterator[list[dict[str, Any]]]:
             values = _read(batch.column(name), spec[name], f"{path}: column {name}", start)
             columns[name] = _fill(values, spec[name])
         fixed = {name: column.default for name, column in spec.items() if name not in columns}
-        yield [
-            {**fixed, **dict(zip(columns, one, strict=True))} for one in zip(*columns.values(), strict=True)
-        ]
+        yield [{**fixed, **dict(zip(columns, one, strict=True))} for one in zip(*columns.values(), strict=True)]
         start += batch.num_rows
 
 

@@ -16,7 +16,8 @@ interactions = sa.Table(
     sa.Column("revision", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
     sa.Column("digest", sa.LargeBinary(16)), sa.Column("customer_id", sa.Text), sa.Column("item_id", sa.Text),
     sa.Column("kind", sa.Text), sa.Column("occurred_at", sa.BigInteger), sa.Column("quantity", sa.BigInteger),
-    sa.Column("value_cents", sa.BigInteger), sa.Column("currency", sa.Text), sa.Column("order_id", sa.Text), sa.Column("channel", sa.Text),
+    sa.Column("value_cents", sa.BigInteger), sa.Column("currency", sa.Text),
+    sa.Column("order_id", sa.Text), sa.Column("channel", sa.Text),
     sa.Column("stars", sa.Integer), sa.Column("reason", sa.Text), sa.Column("offer_id", sa.Text),
     sa.Column("details", sa.JSON(none_as_null=True)),
 )  # fmt: skip
@@ -38,7 +39,8 @@ class Recent:
 def append(connection: sa.Connection, row: dict[str, Any]) -> int | None:
     """Add one interaction inside the caller's transaction. Returns its revision, or None for a duplicate."""
     statement = insert(interactions).on_conflict_do_nothing(index_elements=["digest"])
-    return connection.scalar(statement.returning(interactions.c.revision), row)
+    revision: int | None = connection.scalar(statement.returning(interactions.c.revision), row)
+    return revision
 
 
 def append_many(engine: sa.Engine, rows: list[tuple[Any, ...]]) -> int:
@@ -121,3 +123,11 @@ def chunks(engine: sa.Engine, up_to: int, size: int = 100_000) -> Iterator[list[
 
 def _total_changes(connection: sa.Connection) -> int:
     return int(connection.exec_driver_sql("SELECT total_changes()").scalar_one())
+
+
+def newest_of(engine: sa.Engine, customer_id: str, after: int) -> int:
+    """Return the newest commit number of a customer beyond `after`, 0 when there is none."""
+    t = interactions.c
+    query = sa.select(sa.func.max(t.revision)).where(t.customer_id == customer_id, t.revision > after)
+    with engine.connect() as connection:
+        return connection.scalar(query) or 0

@@ -35,7 +35,10 @@ def create(engine: sa.Engine, name: str, now: datetime) -> str:
 def load(engine: sa.Engine) -> dict[str, bytes]:
     """Return key id → SHA-256 of its secret."""
     with engine.connect() as connection:
-        return {key_id: secret_hash for key_id, secret_hash in connection.execute(sa.select(keys.c.key_id, keys.c.secret_hash))}
+        return {
+            key_id: secret_hash
+            for key_id, secret_hash in connection.execute(sa.select(keys.c.key_id, keys.c.secret_hash))
+        }
 
 
 def matches(known: dict[str, bytes], key: str) -> bool:

@@ -24,11 +24,13 @@ log = structlog.get_logger("recsvc.live")
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Items and offers as of one change number. `items` maps item_id to its row of the database."""
+    """Items and offers as of one change number. `items` maps item_id to its row of the database; `newest` has
+    those with a creation date, newest first."""
 
     change: int = -1
     items: dict[str, Any] = field(default_factory=dict)
     offers: list[Any] = field(default_factory=list)
+    newest: list[Any] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,9 @@ def load_catalogue(engine: sa.Engine, change: int) -> Catalogue:
     )  # fmt: skip
     with engine.connect() as connection:
         found = {row.item_id: row for row in connection.execute(sa.select(*wanted))}
-        return Catalogue(change, found, list(connection.execute(sa.select(offers).order_by(offers.c.offer_id))))
+        all_offers = list(connection.execute(sa.select(offers).order_by(offers.c.offer_id)))
+    newest = sorted((one for one in found.values() if one.created_at), key=lambda one: (-one.created_at, one.item_id))
+    return Catalogue(change, found, all_offers, newest)
 
 
 def columns(catalogue: Catalogue, item_ids: list[str]) -> tuple[Any, Any, Any, Any, Any]:

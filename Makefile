@@ -1,0 +1,45 @@
+# Everything from an empty machine: Python 3.11 or newer and make. See README.md.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+DEMO := RECSVC_HOME=$(or $(RECSVC_HOME),.demo)
+
+.PHONY: demo smoke test test-slow lint lock clean help
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+demo: $(READY) ## set up, train on The Complete Journey, serve it with a page to look at
+	@$(DEMO) exec $(BIN)/recsvc demo --with-parent
+
+smoke: $(READY) ## the same on another port: ask every endpoint once, check the answers, exit
+	@RECSVC_HOME=.smoke RECSVC_PORT=$(or $(PORT),8765) exec $(BIN)/recsvc demo --smoke --with-parent
+
+test: $(READY) ## the tests
+	@$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(READY) ## the tests that take longer: faults, the browser, the demo's own data
+	@$(BIN)/python -m pytest -m slow
+
+lint: $(READY) ## ruff, mypy, hadolint
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/hadolint Dockerfile
+
+lock: $(READY) ## resolve the newest allowed versions into requirements.lock
+	@$(BIN)/uv pip compile -q pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
+		--no-header --no-annotate --no-emit-index-url --upgrade -o requirements.lock
+
+clean: ## remove the virtual environment and the demo
+	@rm -rf $(VENV) .demo .smoke
+
+# uv comes first, with its hash from the lock; it installs the rest, each with its hash, and nothing else.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else \
+		"recsvc needs Python 3.11 or newer, this is %d.%d; set another: make PYTHON=python3.12" % sys.version_info[:2])'
+	@$(PYTHON) -m venv $(VENV)
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > $(VENV)/uv.txt
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r $(VENV)/uv.txt
+	@echo "installing $$(grep -c '==' requirements.lock) packages into $(VENV)"
+	@$(BIN)/uv pip sync -q --python $(BIN)/python --require-hashes requirements.lock
+	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@

@@ -1,0 +1,198 @@
+"""`recsvc serve`: gunicorn, and beside it the embedded Redis when no other is set.
+
+This process supervises: it starts both, passes signals on, starts Redis again when it ends, and ends with
+gunicorn. Whatever ends this process ends both, SIGKILL included.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable
+from http import HTTPStatus
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import structlog
+import typer
+
+from recsvc import embedded, logs
+from recsvc.errors import InvalidRequest
+from recsvc.settings import Settings, configs_folder
+from recsvc.store import database, facts, keys
+
+log = structlog.get_logger("recsvc.serve")
+_REDIS_MEGABYTES = 256
+_RESTART_SECONDS = 1.0
+
+
+def serve(
+    with_parent: Annotated[bool, typer.Option("--with-parent", help="End when the calling process ends.")] = False,
+) -> None:
+    """Serve the API. Settings come from RECSVC_… variables."""
+    if with_parent:
+        embedded.bind_to_parent()
+    sys.exit(run(Settings(), lambda: None))
+
+
+def run(settings: Settings, when_ready: Callable[[], object]) -> int:
+    """Serve until a signal says to end, or `when_ready` returns something other than None: the exit code.
+
+    Args:
+        when_ready: called once, when the service answers.
+
+    Raises:
+        InvalidRequest: a setting that would be unsafe, or a port that is taken.
+    """
+    logs.configure()
+    check(settings)
+    environment = {**os.environ, **_variables(settings)}
+    # A short path: a Unix socket's may have 108 bytes, and a home folder may lie deep in a tree.
+    with tempfile.TemporaryDirectory(prefix="recsvc-") as folder:
+        environment["PROMETHEUS_MULTIPROC_DIR"] = f"{folder}/counters"
+        redis = Redis(settings, Path(folder) / "redis.sock")
+        if redis.url:
+            environment["RECSVC_REDIS_URL"] = redis.url
+        server = _gunicorn(settings, environment)
+        try:
+            return _supervise(server, redis, settings, when_ready)
+        finally:
+            if server.poll() is None:
+                server.terminate()
+                server.wait()
+            redis.end()
+
+
+class Redis:
+    """The embedded server, when there should be one. `url`: where it listens, or empty."""
+
+    def __init__(self, settings: Settings, socket: Path) -> None:
+        self.url = ""
+        self._child: subprocess.Popen[bytes] | None = None
+        self._ended_at = 0.0
+        if settings.redis_url:
+            return
+        self._server = embedded.binary()
+        if self._server is None:
+            log.warning("no embedded Redis on this machine: lists are computed each time; install recsvc[embedded]")
+            return
+        self._socket = socket
+        self.url = f"unix://{socket}"
+        self.look()
+
+    def look(self) -> None:
+        """Start the server when it is not running; at most once a second."""
+        if not self.url or (self._child is not None and self._child.poll() is None):
+            return
+        if time.monotonic() - self._ended_at < _RESTART_SECONDS:
+            return
+        if self._child is not None:
+            log.warning("embedded Redis ended, starting it again", code=self._child.returncode)
+        self._ended_at = time.monotonic()
+        assert self._server is not None
+        self._child = embedded.start(self._server, self._socket, _REDIS_MEGABYTES)
+
+    def end(self) -> None:
+        """End the server, stopped or not."""
+        if self._child is not None:
+            self._child.kill()
+            self._child.wait()
+
+
+def check(settings: Settings) -> None:
+    """Refuse what would be unsafe: an address others can reach while nobody needs a key."""
+    engine = database.connect(settings.sql_url)
+    database.migrate(engine)
+    facts.ensure(engine)
+    _check_port(settings)
+    if _is_loopback(settings.host):
+        return
+    if settings.pages:
+        raise InvalidRequest("RECSVC_PAGES: the pages are for loopback only; unset it or RECSVC_HOST")
+    if not keys.load(engine):
+        raise InvalidRequest(f"RECSVC_HOST: others can reach {settings.host}; make a key first: recsvc keys create")
+
+
+def _check_port(settings: Settings) -> None:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            where = f"{settings.host}:{settings.port}"
+            raise InvalidRequest(f"RECSVC_PORT: cannot listen on {where}: {error.strerror}; set another") from None
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _gunicorn(settings: Settings, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    command = [
+        sys.executable, "-m", "gunicorn", "--config", str(configs_folder() / "gunicorn.py"),
+        "--bind", f"{host}:{settings.port}", "--workers", str(settings.workers), "--threads", str(settings.threads),
+    ]  # fmt: skip
+    environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[2]), environment.get("PYTHONPATH", "")])
+    return subprocess.Popen(command, env=environment, preexec_fn=embedded.die_with_parent(signal.SIGTERM))
+
+
+def _supervise(
+    server: subprocess.Popen[bytes], redis: Redis, settings: Settings, when_ready: Callable[[], object]
+) -> int:
+    """Wait for gunicorn to end, passing signals on. Returns the exit code."""
+
+    def pass_on(number: int, _frame: FrameType | None) -> None:
+        server.send_signal(signal.SIGTERM if number == signal.SIGINT else number)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, pass_on)
+    waiting = True
+    while True:
+        try:
+            return server.wait(timeout=0.1 if waiting else 0.5)
+        except subprocess.TimeoutExpired:
+            redis.look()
+        if waiting and answers(settings):
+            waiting = False
+            code = when_ready()
+            if isinstance(code, int):
+                server.terminate()
+                server.wait()
+                return code
+
+
+def answers(settings: Settings) -> bool:
+    """Whether the service answers."""
+    try:
+        with urllib.request.urlopen(f"{address(settings)}/readyz", timeout=2) as reply:  # noqa: S310 our own address
+            return bool(reply.status == HTTPStatus.OK)
+    except OSError:
+        return False
+
+
+def address(settings: Settings) -> str:
+    """Return the URL at which this machine reaches the service."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 only compared
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+
+
+def _variables(settings: Settings) -> dict[str, str]:
+    """Return the settings as variables for the workers, paths made absolute."""
+    given = settings.model_dump(exclude_none=True)
+    found = {f"RECSVC_{name.upper()}": str(int(value) if isinstance(value, bool) else value) for name, value in given.items()}
+    return found | {"RECSVC_HOME": str(settings.home.absolute())}

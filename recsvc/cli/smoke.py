@@ -1,0 +1,86 @@
+"""`recsvc smoke`: ask a running service every endpoint once and check the answers."""
+
+from __future__ import annotations
+
+import json
+import sys
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import typer
+from rich.console import Console
+
+console = Console(highlight=False)
+
+
+def smoke(
+    url: Annotated[str, typer.Argument(help="Where the service is, as http://127.0.0.1:8000.")],
+    key: Annotated[str, typer.Option(envvar="RECSVC_KEY", help="An API key.")],
+) -> None:
+    """Ask every endpoint once, check the answers, exit 0 or 1. Stores one view of a customer `smoke-…`."""
+    sys.exit(check(url.rstrip("/"), key))
+
+
+def check(url: str, key: str) -> int:
+    """Return 0 when every answer is as it must be, else 1; prints one line each."""
+    asked: set[tuple[str, str]] = set()
+    customer, failures = f"smoke-{uuid.uuid4().hex[:8]}", 0
+
+    def ask(method: str, path: str, template: str, wanted: Callable[[Any], bool], body: Any = None) -> Any:
+        nonlocal failures
+        asked.add((method, template))
+        status, value = _fetch(method, url + path, key, body)
+        good = status == 200 and wanted(value)
+        failures += not good
+        console.print(f"{'ok  ' if good else 'FAIL'} {method} {template} {status}", markup=False)
+        return value
+
+    one = "/v1/customers/{customer_id}"
+    best = ask("GET", "/v1/bestsellers", "/v1/bestsellers", _has_items)
+    item = best["items"][0]["item_id"] if _has_items(best) else "none"
+    mine, around = f"/v1/customers/{customer}", f"/v1/items/{quote(item, safe='')}"
+    ask("GET", f"{mine}/recommendations", f"{one}/recommendations", lambda v: _has_items(v) and v["fallback"])
+    view = {"customer_id": customer, "kind": "view", "item_id": item}
+    ask("POST", "/v1/interactions", "/v1/interactions", lambda v: v["accepted"] == 1, view)
+    ask("GET", f"{mine}/recommendations", f"{one}/recommendations", lambda v: _has_items(v) and v["source"] == "live")
+    ask("GET", f"{mine}/buy-again", f"{one}/buy-again", lambda v: v["items"] == [])
+    ask("GET", f"{mine}/offers", f"{one}/offers", lambda v: isinstance(v["offers"], list))
+    ask("GET", f"{around}/similar", "/v1/items/{item_id}/similar", _has_items)
+    ask("GET", f"{around}/bought-together", "/v1/items/{item_id}/bought-together", _has_items)
+    ask("GET", "/v1/trending", "/v1/trending", _has_items)
+    ask("GET", "/v1/new?window_days=365", "/v1/new", _has_items)
+    ask("GET", "/healthz", "/healthz", lambda v: v["status"] == "ok")
+    ask("GET", "/readyz", "/readyz", lambda v: v["status"] == "ready")
+    ask("GET", "/metrics", "/metrics", lambda v: "recsvc_requests_total" in v)
+    document = ask("GET", "/openapi.json", "/openapi.json", lambda v: v["openapi"].startswith("3.1"))
+    described = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
+    for method, path in sorted(described - asked):
+        failures += 1
+        console.print(f"FAIL {method} {path} was not asked", markup=False)
+    console.print(f"{len(asked)} endpoints, {failures} failures")
+    return 1 if failures else 0
+
+
+def _has_items(value: Any) -> bool:
+    items = value["items"]
+    ids = [one["item_id"] for one in items]
+    return bool(ids) and len(set(ids)) == len(ids) and all(one["reasons"] for one in items)
+
+
+def _fetch(method: str, url: str, key: str, body: Any) -> tuple[int, Any]:
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"X-API-Key": key, "Content-Type": "application/json"}
+    request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310 the caller's own service
+    try:
+        with urllib.request.urlopen(request, timeout=10) as reply:  # noqa: S310
+            text, kind = reply.read().decode(), reply.headers.get_content_type()
+            return reply.status, json.loads(text) if kind == "application/json" else text
+    except urllib.error.HTTPError as error:
+        return error.code, {"items": [], "paths": {}}
+    except OSError as error:
+        console.print(f"{url}: {error}", markup=False)
+        return 0, {"items": [], "paths": {}}

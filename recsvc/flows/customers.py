@@ -1,0 +1,111 @@
+"""What is known of a customer at this moment: the history of the model and everything that came since."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+
+from recsvc.artifact import Array
+from recsvc.concepts import interaction_weight, rejects
+from recsvc.engine.history import DAY, EMPTY, Events, History, merge
+from recsvc.engine.model import Model, customer_row, hash_customer, own_history
+from recsvc.engine.session import NOTHING, Session
+from recsvc.flows.current import Snapshot
+from recsvc.store import interactions
+from recsvc.store.database import MICROSECONDS
+from recsvc.store.facts import Facts
+
+_LOOKING = ("view", "click", "wishlist", "add_to_cart")
+_SESSION_SECONDS = 3 * DAY
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A customer now. row: −1 when the model does not know them. fresh: something came since the model.
+    session: what they are looking at. settled: (r,) rows of items in the cart or bought within a day, which
+    need no recommending. revision: commit number of the newest interaction since the model, 0 when there is none.
+    away: the store could not be asked, so what came since the model is missing."""
+
+    row: int
+    history: History
+    fresh: bool
+    revision: int
+    session: Session
+    settled: Array
+    away: bool = False
+
+
+def look_up(engine: sa.Engine, snapshot: Snapshot, customer_id: str, now: float) -> Known:
+    """Return what is known of a customer. Never fails: without the store, the model's word stands."""
+    model = snapshot.model
+    assert model is not None
+    row = customer_row(model, hash_customer(customer_id, snapshot.state.facts.customer_secret))
+    history = own_history(model, row) if row >= 0 else EMPTY
+    try:
+        recent = interactions.since(engine, customer_id, seen_until(snapshot))
+    except sa.exc.SQLAlchemyError:
+        return Known(row, history, False, 0, NOTHING, _bought_lately(history, now), away=True)
+    events = _events(model, recent.rows)
+    history = merge(history, events, model.decay)
+    session = _session(model, recent.rows, now)
+    settled = np.concatenate([session.item_rows[session.in_cart], _bought_lately(history, now)])
+    return Known(row, history, bool(len(events.item_rows)), recent.revision, session, settled)
+
+
+def revision(engine: sa.Engine, snapshot: Snapshot, customer_id: str) -> int:
+    """Return the commit number of a customer's newest interaction since the model, 0 when there is none."""
+    return interactions.newest_of(engine, customer_id, seen_until(snapshot))
+
+
+def seen_until(snapshot: Snapshot) -> int:
+    """Return the newest commit number the model has seen; 0 when it learnt from another database."""
+    model = snapshot.model
+    if model is None or model.database_id != snapshot.state.facts.database_id:
+        return 0
+    return model.last_revision
+
+
+def cache_prefix(facts: Facts, customer_id: str) -> str:
+    """Return the prefix of a customer's keys in Redis: hashed, and with a hash tag that keeps them on one node."""
+    high, low = hash_customer(customer_id, facts.customer_secret)
+    return f"recsvc:{facts.cache_epoch}:{{{high:016x}{low:016x}}}"
+
+
+def _bought_lately(history: History, now: float) -> Array:
+    return history.item_rows[history.last_at > now - DAY]
+
+
+def _session(model: Model, rows: list[Any], now: float) -> Session:
+    """Return the items looked at lately; the latest word on an item counts, so a removed one is not in the cart."""
+    latest: dict[int, Any] = {}
+    for one in sorted(rows, key=lambda one: -one.occurred_at):
+        row = model.rows.get(one.item_id)
+        if row is not None and one.occurred_at / MICROSECONDS > now - _SESSION_SECONDS:
+            latest.setdefault(row, one)
+    kept = {row: one for row, one in latest.items() if one.kind in _LOOKING}
+    return Session(
+        np.array(list(kept), np.int32),
+        np.array([one.occurred_at // MICROSECONDS for one in kept.values()], np.int64),
+        np.array([one.kind == "add_to_cart" for one in kept.values()], bool),
+    )
+
+
+def _events(model: Model, rows: list[Any]) -> Events:
+    """Return interactions as events in the rows of a model; items it does not know are left out."""
+    known = [one for one in rows if one.item_id in model.rows]
+    orders: dict[str, int] = {}
+    codes = [
+        -1 - position if one.order_id is None else orders.setdefault(one.order_id, len(orders))
+        for position, one in enumerate(known)
+    ]
+    return Events(
+        item_rows=np.array([model.rows[one.item_id] for one in known], np.int32),
+        weights=np.array([interaction_weight(o.kind, o.stars, o.reason, model.weights) for o in known], np.float32),
+        at=np.array([one.occurred_at // MICROSECONDS for one in known], np.int64),
+        purchases=np.array([one.kind == "purchase" for one in known], bool),
+        rejections=np.array([rejects(one.kind, one.reason) for one in known], bool),
+        orders=np.array(codes, np.int64),
+    )

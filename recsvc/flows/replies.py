@@ -1,0 +1,148 @@
+"""From rows to a reply: ids, titles, reasons in words, and the final bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from recsvc.concepts import GENERATORS, REASONS, Reason, Source
+from recsvc.engine.history import History
+from recsvc.engine.lists import Listed
+from recsvc.flows.current import Snapshot
+from recsvc.store.database import MICROSECONDS
+
+_TEXTS = {
+    Reason.BECAUSE_BOUGHT: "Because you bought {title}",
+    Reason.BECAUSE_VIEWED: "Because you looked at {title}",
+    Reason.BOUGHT_TOGETHER: "Often bought together with {title}",
+    Reason.TRENDING_IN: "Popular now in {category}",
+    Reason.NEW_IN: "New in {category}",
+    Reason.FALLBACK: "Popular with other customers",
+    Reason.OFFER_FIT: "You buy {title}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes out: the bytes, whether they came from the cache, and what was away when they were made."""
+
+    body: bytes
+    cache: str
+    degraded: tuple[str, ...] = ()
+
+    @property
+    def etag(self) -> str:
+        """Names these bytes."""
+        return hashlib.blake2b(self.body, digest_size=12).hexdigest()
+
+
+def new_id() -> str:
+    """Return a name for a list or an exposure."""
+    return secrets.token_urlsafe(12)
+
+
+def moment(now: float) -> str:
+    """Return epoch seconds as RFC 3339 UTC."""
+    return datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def encode(value: dict[str, Any]) -> bytes:
+    """Return the bytes of a reply."""
+    return msgspec.json.encode(value)
+
+
+def envelope(
+    snapshot: Snapshot, now: float, placement: str, customer_id: str | None, source: Source, fallback: str | None,
+    items: list[dict[str, Any]],
+) -> dict[str, Any]:  # fmt: skip
+    """Return the reply of a list; slots are numbered here."""
+    for slot, item in enumerate(items, 1):
+        item["slot"] = slot
+    return {
+        "recommendation_id": new_id(), "customer_id": customer_id, "placement": placement,
+        "model_version": snapshot.model.version if snapshot.model else None, "variant": "control",
+        "source": source.value, "fallback": fallback, "generated_at": moment(now), "items": items,
+    }  # fmt: skip
+
+
+def items_of(
+    snapshot: Snapshot, listed: Listed, history: History | None = None, text: str | None = None
+) -> list[dict[str, Any]]:
+    """Return the items of a reply.
+
+    Args:
+        history: the customer's, for saying how often something was bought.
+        text: the words of every reason, instead of those of its code; `{title}` is the cited item.
+    """
+    assert snapshot.model is not None
+    found, why = [], listed.reasons
+    for i, row in enumerate(listed.rows.tolist()):
+        reason = REASONS[why.codes[i]]
+        cited = int(why.cited[i])
+        found.append(item(
+            snapshot, snapshot.model.item_ids[row], float(listed.scores[i]), GENERATORS[why.generators[i]].value,
+            {
+                "code": reason.value,
+                "item_id": snapshot.model.item_ids[cited] if cited >= 0 else None,
+                "share": round(float(why.shares[i]), 4),
+                "text": _say(snapshot, reason, row, cited, history, text),
+            },
+        ))  # fmt: skip
+    return found
+
+
+def item(snapshot: Snapshot, item_id: str, score: float, source: str, reason: dict[str, Any]) -> dict[str, Any]:
+    """Return one item of a reply, without its slot."""
+    return {
+        "item_id": item_id, "slot": 0, "score": round(score, 6), "source": source, "propensity": 1.0,
+        "reasons": [reason], "fields": fields(snapshot, item_id),
+    }  # fmt: skip
+
+
+def fields(snapshot: Snapshot, item_id: str) -> dict[str, Any]:
+    """Return what a shop page shows of an item."""
+    one = snapshot.catalogue.items.get(item_id)
+    if one is None:
+        return {"title": item_id, "brand": None, "categories": [], "price_cents": None, "currency": None}
+    return {
+        "title": one.title, "brand": one.brand, "categories": one.categories, "price_cents": one.price_cents,
+        "currency": one.currency,
+    }  # fmt: skip
+
+
+def say_repeat(history: History | None, row: int) -> str:
+    """Return how often and when something was bought."""
+    at = int(np.searchsorted(history.item_rows, row)) if history is not None else 0
+    if history is None or at >= len(history) or history.item_rows[at] != row or not history.orders[at]:
+        return "You bought this before"
+    times = int(history.orders[at])
+    day = datetime.fromtimestamp(int(history.last_at[at]), UTC).date().isoformat()
+    return f"You bought this {times} times, last on {day}" if times > 1 else f"You bought this on {day}"
+
+
+def iso(micro: int | None) -> str | None:
+    """Return microseconds since 1970 as RFC 3339."""
+    return None if micro is None else moment(micro / MICROSECONDS)
+
+
+def _say(snapshot: Snapshot, reason: Reason, row: int, cited: int, history: History | None, text: str | None) -> str:
+    assert snapshot.model is not None
+    if reason is Reason.DUE_AGAIN:
+        return say_repeat(history, row)
+    template = text or _TEXTS[reason]
+    title = fields(snapshot, snapshot.model.item_ids[cited])["title"] if cited >= 0 else ""
+    if cited < 0 and "{title}" in template:
+        template = _TEXTS[Reason.TRENDING_IN]
+    categories = fields(snapshot, snapshot.model.item_ids[row])["categories"]
+    return template.format(title=title, category=shelf_name(categories))
+
+
+def shelf_name(categories: list[str]) -> str:
+    """Return the category to name in a sentence: the second, which is neither the department nor the variety."""
+    return categories[min(1, len(categories) - 1)] if categories else "the shop"

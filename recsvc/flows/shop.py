@@ -1,0 +1,25 @@
+"""The shop: everything one request needs, built once by `app.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from recsvc.flows.current import Current
+from recsvc.settings import Settings
+from recsvc.store.cache import Cache
+from recsvc.store.database import Writer
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """Settings, store, live state and model. `clock` gives epoch seconds."""
+
+    settings: Settings
+    engine: sa.Engine
+    writer: Writer
+    cache: Cache
+    current: Current
+    clock: Callable[[], float]

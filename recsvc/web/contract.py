@@ -1,0 +1,104 @@
+"""Every route, declared once: path, parameters, body, reply and whether a key is needed. OpenAPI is made from it.
+
+Why not apiflask: its reader takes the query as a plain dictionary (a repeated parameter silently loses all but
+one) and the body by `get_json` (NaN, duplicate keys and 100,000 brackets pass or break). Both would have to be
+replaced, and what remains is the document, which pydantic's schemas make in one page (`openapi.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeVar, get_origin
+
+from flask import request
+from pydantic import BaseModel, ValidationError
+
+from recsvc.errors import InvalidRequest, TooLarge, Unsupported
+from recsvc.intake import read_json, shorten
+
+MAX_BODY = 2**20
+
+M = TypeVar("M", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One row of the API. `path` is as OpenAPI writes it; `query`, `body` and `reply` are pydantic models.
+    content: the reply's media type where there is no model for it."""
+
+    method: str
+    path: str
+    summary: str
+    view: Callable[..., Any]
+    query: type[BaseModel] | None = None
+    body: type[BaseModel] | None = None
+    reply: type[BaseModel] | None = None
+    content: str = "application/json"
+    key: bool = True
+
+
+def read_query(model: type[M]) -> M:
+    """Return the query string as `model`.
+
+    Raises:
+        InvalidRequest: an unknown, repeated or wrong parameter; each is named.
+    """
+    given: dict[str, Any] = {}
+    for name, values in request.args.lists():
+        field = model.model_fields.get(name)
+        if field is not None and get_origin(field.annotation) is tuple:
+            given[name] = tuple(values)
+        elif len(values) > 1:
+            raise InvalidRequest(f"{shorten(name)}: is given twice", {name[:64]: "is given twice"})
+        else:
+            given[name] = values[0]
+    return _validated(model, given)
+
+
+def read_body(model: type[M]) -> M:
+    """Return the JSON body as `model`.
+
+    Raises:
+        Unsupported, TooLarge, InvalidRequest: names the field.
+    """
+    if request.mimetype != "application/json":
+        raise Unsupported(f"Content-Type: {request.mimetype or 'missing'}, must be application/json")
+    if (request.content_length or 0) > MAX_BODY:
+        raise TooLarge(f"body: {request.content_length} bytes, at most {MAX_BODY}")
+    data = request.stream.read(MAX_BODY + 1)
+    if len(data) > MAX_BODY:
+        raise TooLarge(f"body: more than {MAX_BODY} bytes")
+    value = read_json(data)
+    if not isinstance(value, dict):
+        raise InvalidRequest("body: must be a JSON object")
+    return _validated(model, value)
+
+
+def _validated(model: type[M], value: dict[str, Any]) -> M:
+    try:
+        return model.model_validate(value, context={"now": datetime.now(UTC)})
+    except ValidationError as error:
+        fields = {_place(one["loc"]): _explain(one) for one in error.errors()}
+        raise InvalidRequest("; ".join(f"{name}: {why}" for name, why in fields.items()), fields) from None
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    """Return the path of a field, whatever odd name the caller gave it."""
+    text = ".".join(str(part) for part in location) or "body"
+    return text.encode("utf-8", errors="replace").decode("utf-8")[:100]
+
+
+def _explain(error: Any) -> str:
+    """Return what was given and what was wanted, in the words of the API."""
+    kind, given = error["type"], error["input"]
+    if kind == "missing":
+        return "is missing"
+    if kind == "extra_forbidden":
+        return "is not a known field"
+    if kind == "value_error":
+        return str(error["ctx"]["error"])
+    shown = shorten(given if isinstance(given, str) else repr(given))
+    wanted = str(error["msg"])
+    return f"{shown}, {wanted[:1].lower()}{wanted[1:]}"

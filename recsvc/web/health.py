@@ -1,0 +1,53 @@
+"""Health, metrics and the API's own description."""
+
+from __future__ import annotations
+
+import functools
+import json
+
+from flask import Response
+
+from recsvc import metrics
+from recsvc.flows import health
+from recsvc.flows.replies import encode
+from recsvc.web.contract import Route
+from recsvc.web.lists import shop
+from recsvc.web.schemas import Health, Ready
+
+
+def healthz() -> Response:
+    """Answer that the process is alive."""
+    return Response(encode({"status": "ok"}), content_type="application/json")
+
+
+def readyz() -> Response:
+    """Answer what is there. 503 only when nothing could be answered: neither a model nor the database."""
+    state = health.ready(shop())
+    nothing = state["model"] is None and state["database"] != "ok"
+    return Response(encode(state), 503 if nothing else 200, content_type="application/json")
+
+
+def exposition() -> Response:
+    """Answer the counters of all workers."""
+    body, content_type = metrics.render()
+    return Response(body, content_type=content_type)
+
+
+def openapi() -> Response:
+    """Answer the OpenAPI document."""
+    return Response(_document(), content_type="application/json")
+
+
+@functools.cache
+def _document() -> str:
+    from recsvc.web.openapi import document  # the routes of this module are part of it
+
+    return json.dumps(document(), indent=1)
+
+
+ROUTES = [
+    Route("GET", "/healthz", "Whether the process answers", healthz, reply=Health, key=False),
+    Route("GET", "/readyz", "What is there and what is away", readyz, reply=Ready, key=False),
+    Route("GET", "/metrics", "Counters for Prometheus", exposition, content="text/plain", key=False),
+    Route("GET", "/openapi.json", "This description", openapi, key=False),
+]

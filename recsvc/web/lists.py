@@ -1,0 +1,105 @@
+"""Lists and offers over HTTP."""
+
+from __future__ import annotations
+
+from flask import Response, current_app, request
+
+from recsvc.flows import lists, offers, popular, related
+from recsvc.flows.replies import Answer, new_id
+from recsvc.flows.shop import Shop
+from recsvc.web.contract import Route, read_query
+from recsvc.web.schemas import (
+    BuyAgainQuery,
+    BuyAgainReply,
+    ListReply,
+    OffersQuery,
+    OffersReply,
+    RecommendationsQuery,
+    RelatedQuery,
+    RelatedReply,
+    WindowQuery,
+)
+
+
+def shop() -> Shop:
+    """Return the shop this app was built for."""
+    found = current_app.extensions["recsvc"]
+    assert isinstance(found, Shop)
+    return found
+
+
+def recommendations(customer_id: str) -> Response:
+    """Answer a customer's personal list."""
+    query = read_query(RecommendationsQuery)
+    return reply(lists.recommendations(shop(), customer_id, query.placement, query.limit, query.exclude))
+
+
+def buy_again(customer_id: str) -> Response:
+    """Answer what to buy again."""
+    return reply(lists.buy_again(shop(), customer_id, read_query(BuyAgainQuery).limit))
+
+
+def similar(item_id: str) -> Response:
+    """Answer similar items."""
+    query = read_query(RelatedQuery)
+    return reply(related.similar(shop(), item_id, query.customer_id, query.limit))
+
+
+def bought_together(item_id: str) -> Response:
+    """Answer items of the same orders."""
+    query = read_query(RelatedQuery)
+    return reply(related.bought_together(shop(), item_id, query.customer_id, query.limit))
+
+
+def trending() -> Response:
+    """Answer what sells more than it did."""
+    query = read_query(WindowQuery)
+    return reply(popular.trending(shop(), query.window_days, query.category, query.limit))
+
+
+def bestsellers() -> Response:
+    """Answer what sold most."""
+    query = read_query(WindowQuery)
+    return reply(popular.bestsellers(shop(), query.window_days, query.category, query.limit))
+
+
+def new() -> Response:
+    """Answer what is new."""
+    query = read_query(WindowQuery)
+    return reply(popular.new(shop(), query.window_days, query.category, query.limit))
+
+
+def customer_offers(customer_id: str) -> Response:
+    """Answer a customer's offers."""
+    return reply(offers.offers(shop(), customer_id, read_query(OffersQuery).limit))
+
+
+def reply(answer: Answer) -> Response:
+    """Return an answer's bytes under their headers; 304 when the caller has them already."""
+    unchanged = request.if_none_match.contains(answer.etag)
+    out = Response(b"" if unchanged else answer.body, 304 if unchanged else 200, content_type="application/json")
+    out.headers["ETag"] = f'"{answer.etag}"'
+    out.headers["Cache-Control"] = "private, no-cache"
+    out.headers["X-Cache"] = answer.cache
+    out.headers["X-Exposure-Id"] = new_id()
+    if answer.degraded:
+        out.headers["X-Degraded"] = ", ".join(answer.degraded)
+    return out
+
+
+_CUSTOMER = "/v1/customers/{customer_id}"
+ROUTES = [
+    Route("GET", f"{_CUSTOMER}/recommendations", "A customer's personal list", recommendations,
+          query=RecommendationsQuery, reply=ListReply),
+    Route("GET", f"{_CUSTOMER}/buy-again", "What a customer bought before and is likely to want now", buy_again,
+          query=BuyAgainQuery, reply=BuyAgainReply),
+    Route("GET", f"{_CUSTOMER}/offers", "Offers valid now, ordered by what the customer buys", customer_offers,
+          query=OffersQuery, reply=OffersReply),
+    Route("GET", "/v1/items/{item_id}/similar", "Items whose buyers are most like this item's", similar,
+          query=RelatedQuery, reply=RelatedReply),
+    Route("GET", "/v1/items/{item_id}/bought-together", "Items found in the same order", bought_together,
+          query=RelatedQuery, reply=RelatedReply),
+    Route("GET", "/v1/trending", "What sells more than it did", trending, query=WindowQuery, reply=ListReply),
+    Route("GET", "/v1/bestsellers", "What sold most, net of returns", bestsellers, query=WindowQuery, reply=ListReply),
+    Route("GET", "/v1/new", "What is new in the catalogue", new, query=WindowQuery, reply=ListReply),
+]  # fmt: skip

@@ -1,0 +1,104 @@
+"""The OpenAPI 3.1 document, made from the routes."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from recsvc import __version__
+from recsvc.web import health, interactions, lists
+from recsvc.web.contract import Route
+from recsvc.web.schemas import ID_SCHEMA, Problem
+
+ROUTES: list[Route] = [*lists.ROUTES, *interactions.ROUTES, *health.ROUTES]
+
+_HEADERS = {
+    "ETag": "Names these bytes; send it as If-None-Match.",
+    "X-Exposure-Id": "Names this reply; every reply has its own.",
+    "X-Cache": "hit or miss.",
+    "X-Degraded": "What was away: redis, database or model.",
+}
+
+
+def document() -> dict[str, Any]:
+    """Return the document of all routes."""
+    replies: list[type[BaseModel]] = sorted(
+        {model for one in ROUTES for model in (one.body, one.reply) if model} | {Problem},
+        key=lambda model: model.__name__,
+    )
+    _, definitions = models_json_schema(
+        [(model, "validation") for model in replies], ref_template="#/components/schemas/{model}"
+    )
+    paths: dict[str, Any] = {}
+    for route in ROUTES:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "recsvc", "version": __version__,
+            "description": "Personalised products and offers. Server to server: keep the key out of browsers.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": definitions["$defs"],
+            "securitySchemes": {
+                "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+                "bearer": {"type": "http", "scheme": "bearer"},
+            },
+        },
+    }  # fmt: skip
+
+
+def _operation(route: Route) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": re.sub(r"[^a-z0-9]+", "_", f"{route.method} {route.path}".lower()).strip("_"),
+        "summary": route.summary, "parameters": _parameters(route), "responses": _responses(route),
+        "security": [{"key": []}, {"bearer": []}] if route.key else [],
+    }  # fmt: skip
+    if route.body:
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": _ref(route.body)}}}
+    return operation
+
+
+def _responses(route: Route) -> dict[str, Any]:
+    plain = {"type": "object"} if route.content == "application/json" else {"type": "string"}
+    good: dict[str, Any] = {
+        "description": "The answer.",
+        "content": {route.content: {"schema": _ref(route.reply) if route.reply else plain}},
+    }
+    statuses = {"400": "The caller sent something that cannot be read."}
+    if route.key:
+        statuses["401"] = "No live key."
+    if "{item_id}" in route.path:
+        statuses["404"] = "No such item in the catalogue."
+    if route.body:
+        statuses |= {"413": "Body over 1 MiB.", "415": "Not JSON.", "503": "Nothing was kept; send it again."}
+    problem = {"application/problem+json": {"schema": _ref(Problem)}}
+    found = {"200": good} | {code: {"description": text, "content": problem} for code, text in statuses.items()}
+    if route.path.startswith("/v1/") and route.method == "GET":
+        good["headers"] = {name: {"description": text, "schema": {"type": "string"}} for name, text in _HEADERS.items()}
+        found["304"] = {"description": "The caller has these bytes."}
+    if route.path == "/readyz":
+        found["503"] = {"description": "Nothing can be answered.", "content": good["content"]}
+    return found
+
+
+def _parameters(route: Route) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = [
+        {"name": name, "in": "path", "required": True, "schema": ID_SCHEMA}
+        for name in re.findall(r"\{(\w+)\}", route.path)
+    ]
+    if route.query is None:
+        return found
+    schema = route.query.model_json_schema()
+    for name, field in schema.get("properties", {}).items():
+        kept = {key: value for key, value in field.items() if key != "title"}
+        found.append({"name": name, "in": "query", "required": name in schema.get("required", []), "schema": kept})
+    return found
+
+
+def _ref(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{model.__name__}"}
