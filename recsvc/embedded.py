@@ -50,7 +50,8 @@ def start(server: Path, socket: Path, megabytes: int) -> subprocess.Popen[bytes]
     arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
     return subprocess.Popen(
         [str(server), *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-        preexec_fn=die_with_parent(signal.SIGKILL), start_new_session=True,
+        preexec_fn=die_with_parent(signal.SIGKILL),  # noqa: PLW1509 the supervisor has one thread
+        start_new_session=True,
     )  # fmt: skip
 
 

@@ -94,7 +94,10 @@ def load(path: Path) -> Config:
         config = Config.model_validate(content)
     except ValidationError as error:
         raise InvalidRequest("; ".join(_explain(path, one) for one in error.errors())) from None
-    for name, given, known in (("weights", config.weights, list(KINDS)), ("blend", config.blend, [str(name) for name in BLENDED])):
+    for name, given, known in (
+        ("weights", config.weights, list(KINDS)),
+        ("blend", config.blend, [str(name) for name in BLENDED]),
+    ):
         for key in given:
             if key not in known:
                 raise InvalidRequest(f"{path}: {name}.{key}: unknown{_nearest(key, known)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -29,7 +30,9 @@ _FRESH = timedelta(days=7)
 
 
 def demo(
-    smoke_test: Annotated[bool, typer.Option("--smoke", help="Ask every endpoint once, check the answers, exit.")] = False,
+    smoke_test: Annotated[
+        bool, typer.Option("--smoke", help="Ask every endpoint once, check the answers, exit.")
+    ] = False,
     with_parent: Annotated[bool, typer.Option("--with-parent", help="End when the calling process ends.")] = False,
 ) -> None:
     """Prepare the demo shop when it is missing or old, serve it on loopback and say what to look at."""
@@ -41,7 +44,11 @@ def demo(
     if not _is_fresh(home):
         _prepare(home)
     key = (home / "demo.key").read_text().strip()
-    sys.exit(serve.run(settings, lambda: smoke.check(serve.address(settings), key) if smoke_test else _welcome(settings, key)))
+    sys.exit(
+        serve.run(
+            settings, lambda: smoke.check(serve.address(settings), key) if smoke_test else _welcome(settings, key)
+        )
+    )
 
 
 def _is_fresh(home: Path) -> bool:
@@ -66,9 +73,8 @@ def _prepare(home: Path) -> None:
     Raises:
         InvalidRequest: the folder holds something that is not a demo.
     """
-    if home.exists() and any(one.name != "recsvc.db" and not one.name.startswith("recsvc.db-") for one in home.iterdir()):
-        if not (home / "demo").is_dir():
-            raise InvalidRequest(f"RECSVC_HOME: {home} holds something that is not the demo; name an empty folder")
+    if home.exists() and any(home.iterdir()) and not (home / "demo").is_dir():
+        raise InvalidRequest(f"RECSVC_HOME: {home} holds something that is not the demo; name an empty folder")
     shutil.rmtree(home, ignore_errors=True)
     files = home / "demo"
     files.mkdir(parents=True)
@@ -93,8 +99,6 @@ def _prepare(home: Path) -> None:
 
 def _run(home: Path, module: str, *arguments: str) -> None:
     """Run one of the program's own commands as a shop would; it ends when this process does."""
-    import signal
-
     command = [sys.executable, "-m", module, *arguments]
     environment = {**os.environ, "RECSVC_HOME": str(home)}
     child = subprocess.run(command, env=environment, check=False, preexec_fn=embedded.die_with_parent(signal.SIGKILL))

@@ -31,7 +31,5 @@ def import_command(
     )  # fmt: skip
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(f"importing {noun}")
-        done, known = import_files(
-            engine, noun, files, lambda at, total: bar.update(task, completed=at, total=total)
-        )
+        done, known = import_files(engine, noun, files, lambda at, total: bar.update(task, completed=at, total=total))
     typer.echo(f"{noun}: {done:,} rows read" + (f", {known:,} of them were there already" if known else ""))

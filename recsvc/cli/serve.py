@@ -148,7 +148,8 @@ def _gunicorn(settings: Settings, environment: dict[str, str]) -> subprocess.Pop
         "--bind", f"{host}:{settings.port}", "--workers", str(settings.workers), "--threads", str(settings.threads),
     ]  # fmt: skip
     environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[2]), environment.get("PYTHONPATH", "")])
-    return subprocess.Popen(command, env=environment, preexec_fn=embedded.die_with_parent(signal.SIGTERM))
+    prepare = embedded.die_with_parent(signal.SIGTERM)
+    return subprocess.Popen(command, env=environment, preexec_fn=prepare)  # noqa: PLW1509 this process has one thread
 
 
 def _supervise(
@@ -194,5 +195,7 @@ def address(settings: Settings) -> str:
 def _variables(settings: Settings) -> dict[str, str]:
     """Return the settings as variables for the workers, paths made absolute."""
     given = settings.model_dump(exclude_none=True)
-    found = {f"RECSVC_{name.upper()}": str(int(value) if isinstance(value, bool) else value) for name, value in given.items()}
+    found = {
+        f"RECSVC_{name.upper()}": str(int(value) if isinstance(value, bool) else value) for name, value in given.items()
+    }
     return found | {"RECSVC_HOME": str(settings.home.absolute())}

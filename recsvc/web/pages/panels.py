@@ -1,0 +1,188 @@
+"""What the page shows, as plain texts: every list of a customer, in the words of a shop.
+
+Template and script only put these texts into place, so nothing is worded or decided twice.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from recsvc.flows import lists, offers, popular, related, showcase
+from recsvc.flows.replies import Answer, shelf_name
+from recsvc.flows.shop import Shop
+from recsvc.flows.showcase import Portrait
+
+_HOME, _AGAIN, _OFFERS, _ROW = 12, 8, 6, 10
+_DAYS = 28
+_TILES = 10  # colours in page.css
+_NO_CENTS: Final = {"CLP", "ISK", "JPY", "KRW", "VND"}
+_BADGES: Final = {
+    "collaborative": "taste", "neighbours": "goes with", "repeat": "buys again", "popularity": "popular",
+    "session": "just now", "new": "new",
+}  # fmt: skip
+_WHY: Final = {
+    "collaborative": "the taste shared with other customers", "neighbours": "what is bought by the same customers",
+    "repeat": "how often and how lately they bought it", "popularity": "what everybody buys now",
+    "session": "what they are doing just now", "new": "the date it came into the catalogue",
+}  # fmt: skip
+_HOW: Final = {
+    "personal": "Made for this customer, from all they bought up to the last training.",
+    "live": "Made for this customer a moment ago, with what they did since the last training.",
+    "segment": "A new customer: what others of the segment buy most.",
+    "bestsellers": "A new customer: what the shop sells most. The first click or purchase makes it personal.",
+}  # fmt: skip
+
+BLANK: Final[dict[str, Any]] = dict.fromkeys(
+    ("item_id", "href", "title", "category", "initial", "price", "reason", "badge", "note", "why", "slot",
+     "recommendation_id", "benefit", "name", "until", "estimated"), ""
+) | {"tile": 0}  # fmt: skip
+"""A card without content: the template that the script clones."""
+
+
+def view(shop: Shop, customer_id: str | None) -> dict[str, Any]:
+    """Return the customer and all panels. Without a customer, the panels that are the same for everybody."""
+    found: list[dict[str, Any]] = []
+    customer = None
+    if customer_id is not None:
+        seen = showcase.portrait(shop, customer_id)
+        customer = _customer(seen)
+        found += [home(shop, customer_id), _again(shop, customer_id, seen), _offers(shop, customer_id)]
+    found += [
+        _row(popular.trending(shop, _DAYS, None, _ROW), customer_id, "trending", "Trending",
+             f"Rising most in the last {_DAYS} days, against the weeks before."),
+        _row(popular.bestsellers(shop, _DAYS, None, _ROW), customer_id, "bestsellers", "Bestsellers",
+             f"Most orders in {_DAYS} days, net of returns."),
+        _row(popular.new(shop, _DAYS, None, _ROW), customer_id, "new", "New",
+             f"In the catalogue for less than {_DAYS} days."),
+    ]  # fmt: skip
+    away = sorted({part for one in found for part in one.pop("away")})
+    return {"customer": customer, "panels": found, "away": ", ".join(away)}
+
+
+def home(shop: Shop, customer_id: str) -> dict[str, Any]:
+    """Return the panel of the personal list."""
+    answer = lists.recommendations(shop, customer_id, "home", _HOME, ())
+    reply = json.loads(answer.body)
+    how = _HOW.get(reply["fallback"] or reply["source"], "")
+    return _panel(answer, customer_id, "home", "Recommended for you", how, "Nothing may be shown to this customer now.")
+
+
+def around(shop: Shop, item_id: str, customer_id: str | None) -> dict[str, Any]:
+    """Return an opened item with the two panels around it.
+
+    Raises:
+        NotFound: no such item.
+    """
+    alike = related.similar(shop, item_id, customer_id, _ROW)
+    together = related.bought_together(shop, item_id, customer_id, _ROW)
+    found = [
+        _row(alike, customer_id, "similar", "Similar", "Bought by the same customers."),
+        _row(together, customer_id, "together", "Often bought together", "In the same order."),
+    ]
+    for one in found:
+        one.pop("away")
+    snapshot = shop.current.snapshot
+    item = snapshot.catalogue.items.get(item_id)
+    fields: dict[str, Any] = {"title": item_id, "categories": [], "price_cents": None, "currency": None}
+    if item is not None:
+        fields = {name: getattr(item, name) for name in fields}
+    return {**_goods(item_id, fields, customer_id), "panels": found}
+
+
+def facts(shop: Shop) -> dict[str, Any]:
+    """Return what the foot of the page says: the model, and whether this is the demo shop."""
+    snapshot = shop.current.snapshot
+    # Only the demo's coupons carry this attribute; another shop's page must not call its customers simulated.
+    simulated = any("campaign_type" in (one.attributes or {}) for one in snapshot.catalogue.offers)
+    return {"model_version": snapshot.version if snapshot.model else None, "simulated": simulated}
+
+
+def _customer(seen: Portrait) -> dict[str, Any]:
+    if seen.away:
+        about = "The store is away: what is shown is from the last training."
+    elif not seen.known:
+        about = "A customer this shop has not seen yet. They get a new customer's lists."
+    else:
+        about = f"{seen.n_orders:,} order{'s' * (seen.n_orders != 1)}"
+        about = f"{seen.segment[:1].upper()}{seen.segment[1:]} · {about}" if seen.segment else about
+    orders = [
+        {"day": one.day, "titles": ", ".join(one.titles),
+         "more": f"and {one.lines - len(one.titles)} more" if one.lines > len(one.titles) else ""}
+        for one in seen.orders
+    ]  # fmt: skip
+    doing = ", ".join(f"{what} {title}" for what, title in seen.doing)
+    return {"customer_id": seen.customer_id, "about": about, "orders": orders, "doing": doing}
+
+
+def _again(shop: Shop, customer_id: str, seen: Portrait) -> dict[str, Any]:
+    answer = lists.buy_again(shop, customer_id, _AGAIN)
+    how = "What they buy regularly, what is due first."
+    return _panel(answer, customer_id, "again", "Buy it again", how, "Nothing bought yet.")
+
+
+def _row(answer: Answer, customer_id: str | None, key: str, title: str, how: str) -> dict[str, Any]:
+    return _panel(answer, customer_id, key, title, how, "Nothing here yet.")
+
+
+def _panel(answer: Answer, customer_id: str | None, key: str, title: str, how: str, empty: str) -> dict[str, Any]:
+    reply = json.loads(answer.body)
+    cards = [_card(one, reply["recommendation_id"], customer_id) for one in reply["items"]]
+    return {"key": key, "title": title, "how": how, "empty": "" if cards else empty, "cards": cards,
+            "away": list(answer.degraded)}  # fmt: skip
+
+
+def _card(item: dict[str, Any], recommendation_id: str, customer_id: str | None) -> dict[str, Any]:
+    reason, source = item["reasons"][0], item["source"]
+    note = ""
+    if "last_bought_at" in item:
+        every = item["interval_days"]
+        note = f"every {every:.0f} days · last {item['last_bought_at'][:10]}" if every and every >= 1 else (
+            f"last {item['last_bought_at'][:10]}")  # fmt: skip
+    why = f"{reason['text']}. What speaks most for it is {_WHY.get(source, 'its place in the shop')}"
+    why += f"; of that, {reason['share']:.0%} is the item named." if _named(item) else "."
+    return _goods(item["item_id"], item["fields"], customer_id) | {
+        "reason": reason["text"], "badge": _BADGES.get(source, source), "note": note, "why": why,
+        "slot": item["slot"], "recommendation_id": recommendation_id,
+    }  # fmt: skip
+
+
+def _named(item: dict[str, Any]) -> bool:
+    reason = item["reasons"][0]
+    return reason["item_id"] not in {None, item["item_id"]} and item["source"] in {"collaborative", "neighbours"}
+
+
+def _goods(item_id: str, fields: dict[str, Any], customer_id: str | None) -> dict[str, Any]:
+    """Return what a card says of the item itself."""
+    categories = fields["categories"] or []
+    category = shelf_name(categories) if categories else ""
+    asked = {"customer_id": customer_id, "item_id": item_id}
+    return {
+        "item_id": item_id, "href": "/?" + urlencode({name: value for name, value in asked.items() if value}),
+        "title": fields["title"], "category": category, "initial": (category or fields["title"] or item_id)[:1].upper(),
+        "tile": zlib.crc32((categories or [""])[0].encode()) % _TILES,
+        "price": _money(fields["price_cents"], fields["currency"]),
+    }  # fmt: skip
+
+
+def _offers(shop: Shop, customer_id: str) -> dict[str, Any]:
+    answer = offers.offers(shop, customer_id, _OFFERS)
+    cards = []
+    for one in json.loads(answer.body)["offers"]:
+        until = one["valid_until"]
+        cards.append({
+            "benefit": one["benefit"] or one["name"], "name": one["name"], "reason": one["reasons"][0]["text"],
+            "until": f"until {until[:10]}" if until else "", "badge": one["kind"].replace("_", " "),
+            "estimated": "estimated" if "benefit" in one["estimated"] else "",
+        })  # fmt: skip
+    return {"key": "offers", "title": "Offers for you", "how": "Valid now, what they buy most first.",
+            "empty": "" if cards else "No offer is valid now.", "cards": cards, "away": list(answer.degraded)}  # fmt: skip
+
+
+def _money(cents: int | None, currency: str | None) -> str:
+    if cents is None:
+        return ""
+    amount = f"{cents:,}" if currency in _NO_CENTS else f"{cents / 100:,.2f}"
+    return f"${amount}" if currency == "USD" else f"{amount} {currency or ''}".strip()

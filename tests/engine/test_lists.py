@@ -1,0 +1,197 @@
+"""Lists over the planted shop: taste, truth of reasons, and what must never be shown."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from recsvc.artifact import read
+from recsvc.concepts import GENERATORS, REASONS, Generator, Reason
+from recsvc.engine import candidates, lists, offers, repeat
+from recsvc.engine.eligibility import Availability, Shelf, shelf
+from recsvc.engine.history import DAY, EMPTY, History
+from recsvc.engine.model import Model, customer_row, from_artifact, hash_customer, own_history
+from recsvc.engine.session import Session
+from recsvc.settings import Settings
+from recsvc.store import database, facts
+from tests.conftest import Place
+
+NOTHING = np.empty(0, np.int64)
+
+
+@pytest.fixture(scope="module")
+def model(planted: Place) -> Model:
+    root = Settings(home=planted.home).artifact_root
+    return from_artifact(read(root, (root / "current").read_text().strip()))
+
+
+@pytest.fixture(scope="module")
+def all_open(model: Model) -> Shelf:
+    n = model.n_items
+    return Shelf(np.ones(n, bool), np.zeros(n, bool), float("inf"))
+
+
+@pytest.fixture(scope="module")
+def secret(planted: Place) -> bytes:
+    return facts.read(database.connect(Settings(home=planted.home).sql_url)).customer_secret
+
+
+def _row(model: Model, secret: bytes, customer_id: str) -> int:
+    return customer_row(model, hash_customer(customer_id, secret))
+
+
+def _ids(model: Model, listed: lists.Listed) -> list[str]:
+    return [model.item_ids[row] for row in listed.rows]
+
+
+@pytest.mark.parametrize(("customer_id", "taste"), [("c3", "coffee"), ("c100", "tea")])
+def test_a_list_follows_the_taste(model: Model, all_open: Shelf, secret: bytes, customer_id: str, taste: str) -> None:
+    history = own_history(model, _row(model, secret, customer_id))
+    found = _ids(model, lists.personal(model, history, all_open, NOTHING, 20))
+    assert len(set(found)) == 20
+    assert sum(item.startswith(taste) for item in found) >= 19
+
+
+def test_an_unknown_customer_has_no_row(model: Model, secret: bytes) -> None:
+    assert _row(model, secret, "nobody") == -1
+    assert len({_row(model, secret, f"c{n}") for n in range(120)} - {-1}) == 120
+
+
+def test_a_finished_list_is_the_list_made_live(model: Model, planted: Place, secret: bytes) -> None:
+    """Live and batch are one code: for one history the same items, scores and reasons."""
+    n = model.n_items
+    is_open = np.array([item not in {"coffee-29", "tea-28"} for item in model.item_ids])
+    delicate = np.array([item == "tea-29" for item in model.item_ids])
+    as_trained = Shelf(is_open, delicate, float("inf"))
+    assert n == 60
+    for customer in range(0, 120, 7):
+        row = _row(model, secret, f"c{customer}")
+        live = lists.personal(model, own_history(model, row), as_trained, NOTHING, 100)
+        done = lists.finished(model, row)
+        assert done.rows.tolist() == live.rows.tolist()
+        np.testing.assert_array_equal(done.scores, live.scores)
+        for name in ("generators", "codes", "cited", "shares"):
+            np.testing.assert_array_equal(getattr(done.reasons, name), getattr(live.reasons, name))
+
+
+@pytest.mark.parametrize("blend", [(0.5, 0, 1, 0.01), (0, 0.5, 1, 0.01)])
+def test_without_the_cited_item_the_generators_score_falls(
+    model: Model, all_open: Shelf, secret: bytes, blend: tuple[float, ...]
+) -> None:
+    model = replace(model, blend=np.array(blend, np.float32))
+    score = {Generator.COLLABORATIVE: candidates.collaborative, Generator.NEIGHBOURS: candidates.neighbours}
+    checked = 0
+    for customer in range(0, 120, 5):
+        history = own_history(model, _row(model, secret, f"c{customer}"))
+        short = _part(history, np.arange(len(history)) < 4)  # few items, so that much is left to propose
+        listed = lists.personal(model, short, all_open, NOTHING, 20)
+        for row, generator, cited in zip(listed.rows, listed.reasons.generators, listed.reasons.cited, strict=True):
+            if GENERATORS[generator] not in score or cited < 0:
+                continue
+            of = score[GENERATORS[generator]]
+            without = _part(short, short.item_rows != cited)
+            assert of(model, without)[row] < of(model, short)[row]
+            checked += 1
+    assert checked >= 50
+
+
+def test_closed_sensitive_excluded_and_disliked_items_are_not_listed(model: Model, secret: bytes) -> None:
+    history = own_history(model, _row(model, secret, "c3"))
+    n = model.n_items
+    best = lists.personal(model, history, Shelf(np.ones(n, bool), np.zeros(n, bool), 0), NOTHING, 8).rows
+    is_open, sensitive, weights = np.ones(n, bool), np.zeros(n, bool), history.weights.copy()
+    is_open[best[0]] = False
+    weights[history.item_rows == best[1]] = -5
+    never_bought = np.setdiff1d(np.arange(n), history.item_rows)[:1]
+    sensitive[never_bought] = True
+    listed = lists.personal(
+        model, replace(history, weights=weights), Shelf(is_open, sensitive, 0), np.array([best[2]]), n
+    )
+    assert not {int(best[0]), int(best[1]), int(best[2]), int(never_bought[0])} & set(listed.rows.tolist())
+    assert len(listed.rows) == n - 4
+
+
+def test_a_sensitive_item_is_never_cited(model: Model, secret: bytes) -> None:
+    history = own_history(model, _row(model, secret, "c3"))
+    n = model.n_items
+    plain = lists.personal(model, history, Shelf(np.ones(n, bool), np.zeros(n, bool), 0), NOTHING, n)
+    cited = set(plain.reasons.cited.tolist()) - {-1}
+    sensitive = np.zeros(n, bool)
+    sensitive[list(cited)] = True
+    hidden = lists.personal(model, history, Shelf(np.ones(n, bool), sensitive, 0), NOTHING, n)
+    assert cited and not set(hidden.reasons.cited.tolist()) & cited
+
+
+def test_the_session_brings_up_complements_of_the_cart(model: Model, all_open: Shelf, secret: bytes) -> None:
+    tea_drinker = own_history(model, _row(model, secret, "c100"))
+    coffee = model.rows["coffee-00"]
+    session = Session(np.array([coffee], np.int32), np.array([0]), np.array([True]))
+    listed = lists.personal(model, tea_drinker, all_open, NOTHING, 5, session, now=0.0)
+    at = _ids(model, listed).index("coffee-01")
+    assert REASONS[listed.reasons.codes[at]] is Reason.BOUGHT_TOGETHER
+    assert listed.reasons.cited[at] == coffee
+    day_later = lists.personal(model, tea_drinker, all_open, NOTHING, 60, session, now=4 * DAY)
+    assert _ids(model, day_later).index("coffee-01") > at
+
+
+def test_bought_together_knows_the_pair(model: Model, all_open: Shelf) -> None:
+    assert _ids(model, lists.bought_together(model, model.rows["coffee-00"], all_open, 3))[0] == "coffee-01"
+
+
+def test_similar_items_are_of_one_kind(model: Model, all_open: Shelf) -> None:
+    found = _ids(model, lists.similar(model, model.rows["tea-05"], all_open, 10))
+    assert len(found) == 10 and all(item.startswith("tea") for item in found) and "tea-05" not in found
+
+
+def test_bestsellers_equal_a_count_net_of_returns(model: Model, all_open: Shelf) -> None:
+    a = model.a
+    newest = int(a["sale_days"][-1])
+    wanted = np.zeros(model.n_items)
+    for row, day, count in zip(a["sale_rows"], a["sale_days"], a["sale_orders"], strict=True):
+        if newest - 13 <= day <= newest:
+            wanted[row] += count
+    listed = lists.bestsellers(model, all_open, np.ones(model.n_items, bool), 1e12, 14, 5)
+    assert listed.scores.tolist() == sorted(wanted, reverse=True)[:5]
+
+
+def test_buy_again_is_quiet_just_after_buying_and_after_a_return(all_open: Shelf) -> None:
+    day = int(DAY)
+    history = History(
+        np.array([0, 1, 2, 3], np.int32), np.array([9, 9, -1, 9], np.float32), np.array([3, 2, 5, 2.5], np.float32),
+        np.array([4, 4, 4, 1], np.int32), np.array([10, 10, 10, 95], np.int64) * day, np.array([99, 70, 70, 95]) * day,
+    )  # fmt: skip
+    found = repeat.buy_again(history, all_open, 100.0 * day, 10)
+    assert found.rows.tolist() == [3, 1, 0]  # 2 went back; 0 was bought yesterday and is usual every 30 days
+    assert found.interval_days[1] == 20.0 and np.isnan(found.interval_days[0])
+
+
+def test_offers_follow_what_the_customer_buys_and_hold_their_dates(model: Model, all_open: Shelf, secret: bytes) -> None:
+    coffee = np.array([model.rows[f"coffee-{n:02}"] for n in range(5)], np.int32)
+    tea = np.array([model.rows[f"tea-{n:02}"] for n in range(5)], np.int32)
+    book = offers.book(
+        model, [coffee, tea, coffee, coffee, np.empty(0, np.int32)], np.array([True, True, False, True, True]),
+        np.array([0.0, 0, 0, 50, 0]), np.array([100.0, 100, 100, 60, 100]),
+    )  # fmt: skip
+    history = own_history(model, _row(model, secret, "c100"))
+    found = offers.order(book, model, history, all_open, 10.0, 5)
+    assert found.offers.tolist() == [1, 0]
+    assert found.cited[0] in tea and found.cited[1] == -1
+    assert offers.order(book, model, EMPTY, all_open, 100.0, 5).offers.tolist() == []
+
+
+def test_a_shelf_opens_and_closes_to_the_second() -> None:
+    inf = float("inf")
+    facts_of = Availability(
+        np.array([True, True, False, True]), np.array([inf, 0, inf, 1]), np.array([10.0, -inf, -inf, -inf]),
+        np.array([20.0, inf, inf, 15.0]), np.zeros(4, bool),
+    )  # fmt: skip
+    assert shelf(facts_of, 9.9).open.tolist() == [False, False, False, True] and shelf(facts_of, 9.9).until == 10
+    assert shelf(facts_of, 10).open.tolist() == [True, False, False, True] and shelf(facts_of, 10).until == 15
+    assert shelf(facts_of, 15).open.tolist() == [True, False, False, False] and shelf(facts_of, 15).until == 20
+    assert shelf(facts_of, 20).open.tolist() == [False] * 4 and shelf(facts_of, 20).until == inf
+
+
+def _part(history: History, keep: np.ndarray) -> History:
+    return History(*(getattr(history, name)[keep] for name in History.__slots__))

@@ -1,0 +1,58 @@
+"""The OpenAPI document equals the routes, and the replies equal the document."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import jsonschema
+import pytest
+
+from recsvc.web.openapi import ROUTES, document
+
+
+def test_the_document_equals_the_route_table(client: Any) -> None:
+    rules = {
+        (method, re.sub(r"<id:(\w+)>", r"{\1}", rule.rule))
+        for rule in client.application.url_map.iter_rules()
+        for method in rule.methods - {"HEAD", "OPTIONS"}
+    }
+    described = {(method.upper(), path) for path, methods in document()["paths"].items() for method in methods}
+    assert rules == described
+
+
+def test_every_v1_route_needs_a_key_and_no_other_does(client: Any) -> None:
+    for route in ROUTES:
+        assert route.key == route.path.startswith("/v1/")
+        path = re.sub(r"\{\w+\}", "x", route.path)
+        status = client.open(path, method=route.method, headers={"X-API-Key": ""}).status_code
+        assert (status == 401) == route.key, route.path
+
+
+@pytest.mark.parametrize(
+    ("path", "template"),
+    [
+        ("/v1/customers/c3/recommendations", "/v1/customers/{customer_id}/recommendations"),
+        ("/v1/customers/nobody/recommendations", "/v1/customers/{customer_id}/recommendations"),
+        ("/v1/customers/c3/buy-again", "/v1/customers/{customer_id}/buy-again"),
+        ("/v1/customers/c3/offers", "/v1/customers/{customer_id}/offers"),
+        ("/v1/items/coffee-03/similar?customer_id=c3", "/v1/items/{item_id}/similar"),
+        ("/v1/items/coffee-00/bought-together", "/v1/items/{item_id}/bought-together"),
+        ("/v1/items/new-00/similar", "/v1/items/{item_id}/similar"),
+        ("/v1/trending", "/v1/trending"), ("/v1/bestsellers", "/v1/bestsellers"), ("/v1/new", "/v1/new"),
+        ("/readyz", "/readyz"), ("/healthz", "/healthz"),
+    ],
+)  # fmt: skip
+def test_replies_match_the_document(client: Any, path: str, template: str) -> None:
+    reply = client.get(path)
+    assert reply.status_code == 200
+    described = document()
+    schema = described["paths"][template]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    jsonschema.validate(reply.json, {**schema, "components": described["components"]})
+
+
+def test_errors_match_the_document(client: Any) -> None:
+    reply = client.get("/v1/bestsellers?limit=0")
+    assert reply.content_type == "application/problem+json"
+    described = document()
+    jsonschema.validate(reply.json, {"$ref": "#/components/schemas/Problem", "components": described["components"]})
