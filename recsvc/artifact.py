@@ -102,6 +102,15 @@ def current(root: Path) -> str | None:
     return text
 
 
+def versions(root: Path) -> list[str]:
+    """Return the published versions, newest first."""
+    try:
+        names = [one.name for one in root.iterdir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted((name for name in names if VERSION_PATTERN.fullmatch(name)), reverse=True)
+
+
 def read(root: Path, version: str) -> Artifact:
     """Return the artifact `version`, every file compared with the manifest before it is parsed.
 

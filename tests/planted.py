@@ -37,10 +37,14 @@ class Quiet:
 def plant(engine: sa.Engine, now: datetime, artifacts: Path | None) -> run.Outcome | None:
     """Fill the store and, when told where, train."""
     items.put(engine, catalogue(now))
-    customers.put(engine, [
-        {"customer_id": f"c{n}", "segment": "coffee" if n < CUSTOMERS // 2 else "tea", "attributes": {}}
-        for n in range(CUSTOMERS)
-    ] + [{"customer_id": "cold-tea", "segment": "tea", "attributes": {}}])
+    customers.put(
+        engine,
+        [
+            {"customer_id": f"c{n}", "segment": "coffee" if n < CUSTOMERS // 2 else "tea", "attributes": {}}
+            for n in range(CUSTOMERS)
+        ]
+        + [{"customer_id": "cold-tea", "segment": "tea", "attributes": {}}],
+    )
     offers.put(engine, book(now))
     interactions.append_many(engine, history(now))
     return run.train(engine, artifacts, small(), Quiet()) if artifacts else None

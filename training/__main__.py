@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
@@ -114,9 +115,10 @@ def _report(outcome: object) -> None:
 
 def _table(rows: dict[str, dict[str, float]], title: str) -> Table:
     """Return the table of a run: with repeats allowed, and among items never bought before."""
-    table = Table(title=title, caption="± half of a 95 % bootstrap interval over customers; lead: paired, in ndcg@10")
-    for name in ("", "recall@10", "ndcg@10", "±", "never bought: ndcg@10", "±", "blend leads by", "±"):
-        table.add_column(name, justify="left" if not name else "right", no_wrap=not name)
+    caption = "new: among items never bought before; lead of the blend in ndcg@10, paired; ± half of a 95 % interval"
+    table = Table(title=title, caption=caption, box=box.SIMPLE)
+    for name in ("", "recall@10", "ndcg@10", "±", "new ndcg@10", "±", "lead", "±"):
+        table.add_column(name, justify="left" if not name else "right", no_wrap=True)
     for name, row in rows.items():
         cells = [f"{row['recall@10']:.4f}"]
         for metric in ("ndcg@10", "ndcg_new@10", "blend_lead"):

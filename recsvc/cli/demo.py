@@ -39,7 +39,7 @@ def demo(
     if with_parent:
         embedded.bind_to_parent()
     settings = Settings(pages=True, host="127.0.0.1")
-    serve.check(settings)
+    serve.check_port(settings)
     home = settings.home.absolute()
     if not _is_fresh(home):
         _prepare(home)

@@ -112,7 +112,7 @@ def check(settings: Settings) -> None:
     engine = database.connect(settings.sql_url)
     database.migrate(engine)
     facts.ensure(engine)
-    _check_port(settings)
+    check_port(settings)
     if _is_loopback(settings.host):
         return
     if settings.pages:
@@ -121,7 +121,7 @@ def check(settings: Settings) -> None:
         raise InvalidRequest(f"RECSVC_HOST: others can reach {settings.host}; make a key first: recsvc keys create")
 
 
-def _check_port(settings: Settings) -> None:
+def check_port(settings: Settings) -> None:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -26,6 +26,7 @@ from recsvc.store.cache import Found, Stamp
 from recsvc.store.database import MICROSECONDS
 
 _STORE_WINDOW_SECONDS = 90 * 86400
+_FOREVER = 1e12  # JSON has no infinity
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def answer(shop: Shop, ask: Ask, make: Make) -> Answer:
     if known is not None and known.away:
         return Answer(body, "miss", (*away, "database"))
     revision = known.revision if known else 0
-    stamp = Stamp(snapshot.version, revision, snapshot.catalogue.change, snapshot.shelf.until)
+    stamp = Stamp(snapshot.version, revision, snapshot.catalogue.change, min(snapshot.shelf.until, _FOREVER))
     shop.cache.keep(prefix, ask.name, stamp, body)
     if known is not None:
         shop.cache.advance(prefix, revision)

@@ -55,7 +55,7 @@ class Current:
 
     def __init__(self, live_state: Live, artifacts: Path, poll_seconds: float) -> None:
         self._live, self._artifacts, self._poll = live_state, artifacts, poll_seconds
-        self._refused: str | None = None
+        self._refused: set[str] = set()
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self.snapshot = Snapshot(live_state.state, None, None, None, None, {})
@@ -89,22 +89,42 @@ class Current:
             return self.snapshot
 
     def _newest(self, known: Model | None) -> Model | None:
+        """Return the model to use: the current one, else the one in use, else the newest that can be read."""
         try:
             version = artifact.current(self._artifacts)
-            if version is None or version == self._refused or (known and version == known.version):
+        except (ArtifactInvalid, OSError) as error:
+            self._refuse("current", error)
+            version = None
+        wanted = [version] if version else []
+        if known is None and version is not None:
+            # A worker that starts while the newest is damaged has nothing in use to keep.
+            wanted += [one for one in artifact.versions(self._artifacts) if one != version]
+        for one in wanted:
+            if known is not None and one == known.version:
                 return known
+            model = self._load(one)
+            if model is not None:
+                return model
+        return known
+
+    def _load(self, version: str) -> Model | None:
+        if version in self._refused:
+            return None
+        try:
             model = from_artifact(artifact.read(self._artifacts, version))
         except (ArtifactInvalid, OSError) as error:
-            name = version if "version" in locals() else "current"
-            if name != self._refused:
-                log.error("model refused, keeping the one in use", version=name, why=str(error))
-                metrics.RELOADS.labels("refused").inc()
-            self._refused = name
-            return known
+            self._refuse(version, error)
+            return None
         metrics.RELOADS.labels("loaded").inc()
         metrics.MODEL.set(model.published_at)
         log.info("model loaded", version=model.version, items=model.n_items)
         return model
+
+    def _refuse(self, name: str, error: Exception) -> None:
+        if name not in self._refused:
+            self._refused.add(name)
+            log.error("model refused, keeping the one in use", version=name, why=str(error))
+            metrics.RELOADS.labels("refused").inc()
 
     def _watch(self) -> None:
         while not self._stop.wait(self._poll):

@@ -167,7 +167,9 @@ def test_buy_again_is_quiet_just_after_buying_and_after_a_return(all_open: Shelf
     assert found.interval_days[1] == 20.0 and np.isnan(found.interval_days[0])
 
 
-def test_offers_follow_what_the_customer_buys_and_hold_their_dates(model: Model, all_open: Shelf, secret: bytes) -> None:
+def test_offers_follow_what_the_customer_buys_and_hold_their_dates(
+    model: Model, all_open: Shelf, secret: bytes
+) -> None:
     coffee = np.array([model.rows[f"coffee-{n:02}"] for n in range(5)], np.int32)
     tea = np.array([model.rows[f"tea-{n:02}"] for n in range(5)], np.int32)
     book = offers.book(

@@ -82,7 +82,9 @@ def test_there_is_no_import_cycle() -> None:
         walk(name, ())
 
 
-@pytest.mark.parametrize("path", _sources("recsvc") + _sources("training"), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path", _sources("recsvc") + _sources("training"), ids=lambda path: str(path.relative_to(ROOT))
+)
 def test_files_and_functions_stay_small(path: Path) -> None:
     text = path.read_text()
     assert text.count("\n") <= 320

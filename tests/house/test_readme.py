@@ -18,7 +18,11 @@ README = (ROOT / "README.md").read_text()
 
 
 def _commands(app: typer.Typer, prefix: str) -> list[str]:
-    found = [f"{prefix} {one.name or one.callback.__name__.replace('_', '-')}" for one in app.registered_commands if one.callback]
+    found = [
+        f"{prefix} {one.name or one.callback.__name__.replace('_', '-')}"
+        for one in app.registered_commands
+        if one.callback
+    ]
     for group in app.registered_groups:
         assert group.typer_instance is not None
         found += _commands(group.typer_instance, f"{prefix} {group.name}")

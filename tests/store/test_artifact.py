@@ -20,7 +20,11 @@ from recsvc.errors import ArtifactInvalid
 from tests.conftest import Place, until
 
 NOW = datetime(2026, 11, 21, 2, tzinfo=UTC)
-ARRAYS = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.array([1, 2], np.int32), "c": np.empty((0, 4), np.int32)}
+ARRAYS = {
+    "a": np.arange(6, dtype=np.float32).reshape(2, 3),
+    "b": np.array([1, 2], np.int32),
+    "c": np.empty((0, 4), np.int32),
+}
 
 
 def _publish(root: Path) -> str:
@@ -70,7 +74,9 @@ def test_every_flipped_byte_is_refused(tmp_path: Path) -> None:
     artifact.read(tmp_path, version)
 
 
-@pytest.mark.parametrize("damage", ["truncate", "missing", "extra", "newer", "shape", "dtype", "manifest", "other", "link"])
+@pytest.mark.parametrize(
+    "damage", ["truncate", "missing", "extra", "newer", "shape", "dtype", "manifest", "other", "link"]
+)
 def test_damage_is_refused(tmp_path: Path, damage: str) -> None:
     version = _publish(tmp_path)
     folder = tmp_path / version

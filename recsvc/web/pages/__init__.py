@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, Flask, Response, render_template, request, send_from_directory
+from flask import Blueprint, Flask, Response, render_template, send_from_directory
 
-from recsvc.errors import InvalidRequest, NotFound, RecsvcError
+from recsvc.errors import InvalidRequest, NotFound
 from recsvc.flows import showcase
 from recsvc.flows.replies import encode
 from recsvc.web.contract import read_body, read_query
@@ -22,6 +22,7 @@ from recsvc.web.pages import docs, guard, panels
 from recsvc.web.schemas import Id, In, InteractionBody, Text
 
 _FOLDER = Path(__file__).parent
+_FILES = {"page.css", "page.js", "icon.svg"}
 _SUGGESTED = 12
 
 pages = Blueprint("pages", __name__, template_folder="templates")
@@ -100,6 +101,8 @@ def interact() -> Response:
 @pages.get("/pages/static/<name>")
 def static_file(name: str) -> Response:
     """Answer a file of the page."""
+    if name not in _FILES:
+        raise NotFound("there is nothing at this path")
     return send_from_directory(_FOLDER / "static", name)
 
 

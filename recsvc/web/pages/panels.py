@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -37,7 +38,7 @@ _HOW: Final = {
 
 BLANK: Final[dict[str, Any]] = dict.fromkeys(
     ("item_id", "href", "title", "category", "initial", "price", "reason", "badge", "note", "why", "slot",
-     "recommendation_id", "benefit", "name", "until", "estimated"), ""
+     "recommendation_id", "benefit", "name", "until", "estimated", "mark", "day", "titles", "more"), ""
 ) | {"tile": 0}  # fmt: skip
 """A card without content: the template that the script clones."""
 
@@ -67,7 +68,11 @@ def home(shop: Shop, customer_id: str) -> dict[str, Any]:
     answer = lists.recommendations(shop, customer_id, "home", _HOME, ())
     reply = json.loads(answer.body)
     how = _HOW.get(reply["fallback"] or reply["source"], "")
-    return _panel(answer, customer_id, "home", "Recommended for you", how, "Nothing may be shown to this customer now.")
+    empty = "Nothing may be shown to this customer now."
+    found = _panel(answer, customer_id, "home", "Recommended for you", how, empty)
+    for card, one in zip(found["cards"], reply["items"], strict=True):
+        card["badge"] = _BADGES.get(one["source"], one["source"])
+    return found
 
 
 def around(shop: Shop, item_id: str, customer_id: str | None) -> dict[str, Any]:
@@ -109,7 +114,7 @@ def _customer(seen: Portrait) -> dict[str, Any]:
         about = f"{seen.n_orders:,} order{'s' * (seen.n_orders != 1)}"
         about = f"{seen.segment[:1].upper()}{seen.segment[1:]} · {about}" if seen.segment else about
     orders = [
-        {"day": one.day, "titles": ", ".join(one.titles),
+        {"day": _day(one.day), "titles": ", ".join(one.titles),
          "more": f"and {one.lines - len(one.titles)} more" if one.lines > len(one.titles) else ""}
         for one in seen.orders
     ]  # fmt: skip
@@ -119,7 +124,7 @@ def _customer(seen: Portrait) -> dict[str, Any]:
 
 def _again(shop: Shop, customer_id: str, seen: Portrait) -> dict[str, Any]:
     answer = lists.buy_again(shop, customer_id, _AGAIN)
-    how = "What they buy regularly, what is due first."
+    how = "What they buy regularly; what is not due yet comes last."
     return _panel(answer, customer_id, "again", "Buy it again", how, "Nothing bought yet.")
 
 
@@ -135,23 +140,27 @@ def _panel(answer: Answer, customer_id: str | None, key: str, title: str, how: s
 
 
 def _card(item: dict[str, Any], recommendation_id: str, customer_id: str | None) -> dict[str, Any]:
-    reason, source = item["reasons"][0], item["source"]
-    note = ""
+    source, note = item["source"], ""
     if "last_bought_at" in item:
         every = item["interval_days"]
-        note = f"every {every:.0f} days · last {item['last_bought_at'][:10]}" if every and every >= 1 else (
-            f"last {item['last_bought_at'][:10]}")  # fmt: skip
-    why = f"{reason['text']}. What speaks most for it is {_WHY.get(source, 'its place in the shop')}"
-    why += f"; of that, {reason['share']:.0%} is the item named." if _named(item) else "."
+        note = f"About every {max(every, 1):.0f} days" if every else "Once so far"
+        note += f", last on {_day(item['last_bought_at'])}"
     return _goods(item["item_id"], item["fields"], customer_id) | {
-        "reason": reason["text"], "badge": _BADGES.get(source, source), "note": note, "why": why,
-        "slot": item["slot"], "recommendation_id": recommendation_id,
+        "reason": "" if note else item["reasons"][0]["text"],
+        "note": note, "badge": "",
+        "why": _why(item), "slot": item["slot"], "recommendation_id": recommendation_id,
     }  # fmt: skip
 
 
-def _named(item: dict[str, Any]) -> bool:
-    reason = item["reasons"][0]
-    return reason["item_id"] not in {None, item["item_id"]} and item["source"] in {"collaborative", "neighbours"}
+def _why(item: dict[str, Any]) -> str:
+    """Return the reason with its share of the score, as `engine/reasons.py` computed it."""
+    reason, source = item["reasons"][0], item["source"]
+    if source not in _WHY:
+        return f"{reason['text']}."
+    text = f"{reason['text']}. What speaks most for it is {_WHY[source]}"
+    if source in {"collaborative", "neighbours"} and reason["item_id"] is not None:
+        return f"{text}; the item named is {reason['share']:.0%} of that."
+    return f"{text}: {reason['share']:.0%} of its score."
 
 
 def _goods(item_id: str, fields: dict[str, Any], customer_id: str | None) -> dict[str, Any]:
@@ -162,7 +171,7 @@ def _goods(item_id: str, fields: dict[str, Any], customer_id: str | None) -> dic
     return {
         "item_id": item_id, "href": "/?" + urlencode({name: value for name, value in asked.items() if value}),
         "title": fields["title"], "category": category, "initial": (category or fields["title"] or item_id)[:1].upper(),
-        "tile": zlib.crc32((categories or [""])[0].encode()) % _TILES,
+        "tile": zlib.crc32(category.encode()) % _TILES,
         "price": _money(fields["price_cents"], fields["currency"]),
     }  # fmt: skip
 
@@ -174,11 +183,17 @@ def _offers(shop: Shop, customer_id: str) -> dict[str, Any]:
         until = one["valid_until"]
         cards.append({
             "benefit": one["benefit"] or one["name"], "name": one["name"], "reason": one["reasons"][0]["text"],
-            "until": f"until {until[:10]}" if until else "", "badge": one["kind"].replace("_", " "),
+            "until": f"until {_day(until, before=True)}" if until else "", "badge": one["kind"].replace("_", " "),
             "estimated": "estimated" if "benefit" in one["estimated"] else "",
         })  # fmt: skip
     return {"key": "offers", "title": "Offers for you", "how": "Valid now, what they buy most first.",
             "empty": "" if cards else "No offer is valid now.", "cards": cards, "away": list(answer.degraded)}  # fmt: skip
+
+
+def _day(moment: str, before: bool = False) -> str:
+    """Return the UTC day of an RFC 3339 moment for reading; `before`: the last day that ends by then."""
+    at = datetime.fromisoformat(moment) - timedelta(seconds=1 if before else 0)
+    return f"{at.day} {at:%b %Y}"
 
 
 def _money(cents: int | None, currency: str | None) -> str:
