@@ -14,9 +14,8 @@ COPY recsvc recsvc
 COPY training training
 COPY configs configs
 # The lock as constraints: only what an image needs is installed, at the locked version and with the locked hash.
-RUN sed -n -E '/^(hatchling|packaging|pathspec|pluggy|trove-classifiers)==/,/[^\\]$/p' requirements.lock > build.txt \
-    && /uv/bin/uv pip install --no-cache --python /uv/bin/python --require-hashes -r build.txt \
-    && VIRTUAL_ENV=/uv PATH=/uv/bin:$PATH /uv/bin/uv build --wheel --no-build-isolation --python /uv/bin/python --out-dir /wheel . \
+RUN /uv/bin/uv pip install --no-cache --python /uv/bin/python --verify-hashes -c requirements.lock hatchling \
+    && /uv/bin/uv build --wheel --no-build-isolation --python /uv/bin/python --out-dir /wheel . \
     && /uv/bin/uv pip install --no-cache --python /venv/bin/python --verify-hashes -c requirements.lock /wheel/*.whl
 
 FROM build AS build-training

@@ -88,14 +88,15 @@ def customers(shop: Shop) -> list[Showcase]:
     if snapshot.model is None:
         return []
     key = (snapshot.state.facts.database_id, snapshot.version, snapshot.catalogue.change)
-    if key not in _known:
+    found = _known.get(key)
+    if found is None:
         try:
             found = _find(shop, snapshot, snapshot.model)
         except sa.exc.SQLAlchemyError:
             return []
-        _known.clear()
+        _known.clear()  # an older model's are not asked for again
         _known[key] = found
-    return _known[key]
+    return found
 
 
 def search(shop: Shop, text: str, limit: int) -> list[str]:

@@ -5,13 +5,19 @@ The texts are read through locators: the page's own policy refuses scripts made 
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.conftest import Service, free_port
 
 WHAT_TO_DO = (
     "NOT TESTED: the demo page in a browser. Install one and its driver: "
@@ -83,10 +89,23 @@ def assert_fits(page: Any, width: int) -> None:
     assert page.evaluate("() => document.documentElement.scrollWidth") <= width
 
 
-@pytest.fixture
-def url(serve: Any) -> str:
-    """The page of a running service over a shop of two tastes."""
-    return f"{serve(pages=1, redis_url='off').url}/"
+@pytest.fixture(scope="module")
+def url(planted: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The page of one running service over a shop of two tastes; each test has customers of its own."""
+    home = tmp_path_factory.mktemp("page") / "shop"
+    shutil.copytree(planted.home, home)
+    port = free_port()
+    given = {"HOME": home, "PORT": port, "WORKERS": 2, "PAGES": 1, "REDIS_URL": "off"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "recsvc", "serve"],
+        env={**os.environ, **{f"RECSVC_{name}": str(value) for name, value in given.items()}},
+        stderr=subprocess.DEVNULL,
+    )
+    service = Service(f"http://127.0.0.1:{port}", planted.key, process)
+    service.wait()
+    yield f"{service.url}/"
+    process.terminate()
+    process.wait(30)
 
 
 @pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
@@ -103,7 +122,8 @@ def test_every_panel_is_filled_and_fits(browser: Any, url: str, viewport: dict[s
 
 @pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
 def test_the_list_answers_what_a_customer_does(browser: Any, url: str, viewport: dict[str, int]) -> None:
-    with opened(browser, f"{url}?customer_id=c3", viewport) as page:
+    customer = f"c{viewport['width'] % 7}"  # one of its own for each
+    with opened(browser, f"{url}?customer_id={customer}", viewport) as page:
         seen, line = press(page, "view", 5)
         assert line.startswith("View →") and " ms" in line
         assert f"looked at The {seen}" in page.locator("[data-doing]").inner_text()
@@ -164,7 +184,8 @@ def test_without_script_the_page_still_shows_everything(browser: Any, url: str) 
 
 
 def test_the_api_is_described_without_asking_anybody_else(browser: Any, url: str) -> None:
-    pytest.importorskip("flask_openapi3_swagger", reason="NOT TESTED: /docs. Install `recsvc[pages]`")
+    if find_spec("flask_openapi3_swagger") is None:
+        pytest.skip("NOT TESTED: /docs in a browser. Install `recsvc[pages]`")
     with opened(browser, f"{url}docs", DESK) as page:
         page.locator(".opblock").first.wait_for()
         assert page.locator(".opblock").count() >= 10

@@ -135,12 +135,14 @@ def _row(answer: Answer, customer_id: str | None, key: str, title: str, how: str
 def _panel(answer: Answer, customer_id: str | None, key: str, title: str, how: str, empty: str) -> dict[str, Any]:
     reply = json.loads(answer.body)
     cards = [_card(one, reply["recommendation_id"], customer_id) for one in reply["items"]]
-    return {"key": key, "title": title, "how": how, "empty": "" if cards else empty, "cards": cards,
-            "away": list(answer.degraded)}  # fmt: skip
+    return {
+        "key": key, "title": title, "how": how, "empty": "" if cards else empty, "cards": cards,
+        "away": list(answer.degraded),
+    }  # fmt: skip
 
 
 def _card(item: dict[str, Any], recommendation_id: str, customer_id: str | None) -> dict[str, Any]:
-    source, note = item["source"], ""
+    note = ""
     if "last_bought_at" in item:
         every = item["interval_days"]
         note = f"About every {max(every, 1):.0f} days" if every else "Once so far"
@@ -186,8 +188,10 @@ def _offers(shop: Shop, customer_id: str) -> dict[str, Any]:
             "until": f"until {_day(until, before=True)}" if until else "", "badge": one["kind"].replace("_", " "),
             "estimated": "estimated" if "benefit" in one["estimated"] else "",
         })  # fmt: skip
-    return {"key": "offers", "title": "Offers for you", "how": "Valid now, what they buy most first.",
-            "empty": "" if cards else "No offer is valid now.", "cards": cards, "away": list(answer.degraded)}  # fmt: skip
+    return {
+        "key": "offers", "title": "Offers for you", "how": "Valid now, what they buy most first.",
+        "empty": "" if cards else "No offer is valid now.", "cards": cards, "away": list(answer.degraded),
+    }  # fmt: skip
 
 
 def _day(moment: str, before: bool = False) -> str:

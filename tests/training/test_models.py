@@ -1,0 +1,58 @@
+"""Models against a known answer: a checkerboard, a brute-force loop, and themselves run twice."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from recsvc.engine.candidates import fold_in
+from training.config import Als, Neighbours
+from training.models import als, graph
+
+
+def _checkerboard(customers: int = 40, items: int = 20) -> sparse.csr_matrix:
+    """Even customers like even items, odd ones odd items; customer c has not seen item c mod items."""
+    dense = np.fromfunction(lambda c, i: (c % 2 == i % 2) & (i != c % items), (customers, items))
+    return sparse.csr_matrix(dense.astype(np.float32))
+
+
+def test_als_completes_the_checkerboard() -> None:
+    liked = _checkerboard()
+    factors = als.fit(liked * 20, Als(factors=8, iterations=15, regularization=0.1), seed=1, threads=1)
+    gram = factors.T @ factors
+    for customer in range(40):
+        seen = liked[customer]
+        scores = factors @ fold_in(gram, factors[seen.indices], seen.data * 20, 0.1)
+        scores[seen.indices] = -np.inf
+        assert scores.argmax() == customer % 20
+
+
+def test_als_is_the_same_twice() -> None:
+    settings = Als(factors=8, iterations=3)
+    first, second = (als.fit(_checkerboard(), settings, seed=5, threads=2) for _ in range(2))
+    assert (first == second).all()
+
+
+def test_neighbours_equal_a_loop() -> None:
+    rng = np.random.default_rng(2)
+    dense = (rng.random((30, 12)) < 0.4).astype(np.float32)
+    rows, scores, degrees = graph.neighbours(sparse.csr_matrix(dense), Neighbours(keep=5, smoothing=3), threads=1)
+    wide = dense.sum(axis=0) + 3
+    wanted = (dense / np.maximum(dense.sum(axis=1, keepdims=True), 1)).T @ dense / np.sqrt(np.outer(wide, wide))
+    np.fill_diagonal(wanted, 0)
+    np.testing.assert_allclose(degrees, wide)
+    for item in range(12):
+        np.testing.assert_allclose(scores[item], np.sort(wanted[item])[::-1][:5], rtol=1e-5)
+        np.testing.assert_allclose(wanted[item, rows[item]], scores[item], rtol=1e-5)
+
+
+def test_together_needs_two_orders_and_more_than_chance() -> None:
+    baskets = np.zeros((20, 4), np.float32)
+    baskets[:8, [0, 1]] = 1  # a pair in eight orders
+    baskets[8, [0, 2]] = 1  # once only
+    baskets[:, 3] = 1  # in every order: no more than chance
+    rows, scores = graph.together(sparse.csr_matrix(baskets), threads=1)
+    assert rows[0][scores[0] > 0].tolist() == [1]
+    assert scores[0][0] == pytest.approx(8 / (np.sqrt(9 * 8) + 10))
+    assert (rows[3] == -1).all()

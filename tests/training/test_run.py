@@ -1,0 +1,145 @@
+"""A run: what is published, what is measured, what is refused; and the command line around it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recsvc import artifact
+from recsvc.engine.model import customer_row, from_artifact, hash_customer
+from recsvc.errors import InvalidRequest
+from recsvc.store import database, facts, interactions
+from tests.conftest import Place
+from tests.planted import Quiet, interaction, plant, small
+from training import run
+from training.config import load
+
+NOW = datetime.now(UTC)
+
+
+def _store(home: Path) -> Any:
+    engine = database.connect(f"sqlite:///{home / 'recsvc.db'}")
+    database.migrate(engine)
+    facts.ensure(engine)
+    return engine
+
+
+def test_the_blend_is_at_least_as_good_as_its_parts_on_the_planted_shop(tmp_path: Path) -> None:
+    engine = _store(tmp_path)
+    outcome = plant(engine, NOW, tmp_path / "artifacts")
+    assert outcome is not None and outcome.measured_on == 120
+    for name in ("collaborative", "neighbours", "repeat", "popularity"):
+        assert outcome.table["blend"]["ndcg@10"] >= outcome.table[name]["ndcg@10"] - 0.01, name
+    manifest = artifact.read(tmp_path / "artifacts", outcome.version).manifest
+    assert manifest["ordering"] == "blend" and manifest["metrics"] == outcome.table
+    assert manifest["counts"] == {"interactions": outcome.counts["interactions"], "customers": 120, "items": 60}
+
+
+def test_the_same_data_and_seed_give_equal_arrays(planted: Place, tmp_path: Path) -> None:
+    engine = database.connect(planted.settings.sql_url)
+    first, second = (run.train(engine, tmp_path, small(), Quiet()).version for _ in range(2))
+    a, b = (artifact.read(tmp_path, version).arrays for version in (first, second))
+    assert first != second
+    for name, array in a.items():
+        np.testing.assert_array_equal(array, b[name], err_msg=name)
+
+
+def test_an_artifact_holds_no_customer_id(tmp_path: Path) -> None:
+    engine = _store(tmp_path)
+    interactions.append_many(engine, [interaction("somebody-unmistakable", "an-item-of-ours", "purchase", NOW)])
+    version = run.train(engine, tmp_path / "artifacts", small(), Quiet()).version
+    content = b"".join(path.read_bytes() for path in (tmp_path / "artifacts" / version).iterdir())
+    assert b"an-item-of-ours" in content and b"unmistakable" not in content
+    model = from_artifact(artifact.read(tmp_path / "artifacts", version))
+    secret = facts.read(engine).customer_secret
+    assert customer_row(model, hash_customer("somebody-unmistakable", secret)) == 0
+    assert customer_row(model, hash_customer("somebody-unmistakable", b"another secret")) == -1
+
+
+@pytest.mark.parametrize("kinds", [[], ["store_visit"], ["view"]])
+def test_too_little_to_learn_from_is_said(tmp_path: Path, kinds: list[str]) -> None:
+    engine = _store(tmp_path)
+    rows = [interaction("c", "i" if kind == "view" else None, kind, NOW) for kind in kinds]
+    if rows:
+        interactions.append_many(engine, rows)
+    with pytest.raises(InvalidRequest, match="nothing to learn from"):
+        run.train(engine, tmp_path / "artifacts", small(), Quiet())
+    assert artifact.current(tmp_path / "artifacts") is None
+
+
+def test_one_purchase_is_enough_to_publish(tmp_path: Path) -> None:
+    engine = _store(tmp_path)
+    interactions.append_many(engine, [interaction("c", "i", "purchase", NOW - timedelta(days=1), order_id="o")])
+    outcome = run.train(engine, tmp_path / "artifacts", small(), Quiet())
+    assert outcome.table == {} and outcome.measured_on == 0
+    assert from_artifact(artifact.read(tmp_path / "artifacts", outcome.version)).item_ids == ["i"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("als: {factor: 3}", "als.factor: unknown, did you mean factors?"), ("sed: 1", "sed: unknown, did you mean seed?"),
+        ("weights: {viw: 1}", "weights.viw: unknown, did you mean view?"), ("als: {factors: 0}", "als.factors"),
+        ("blend: {repeat: 1}", "blend.collaborative: is missing"), ("a: [", "not YAML"), ("- 1", "mapping"),
+        ("weights: {view: .nan}", "weights.view"),
+    ],
+)  # fmt: skip
+def test_a_bad_configuration_is_named(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "training.yaml"
+    path.write_text(text)
+    with pytest.raises(InvalidRequest) as error:
+        load(path)
+    assert words in error.value.message
+
+
+def test_the_shipped_configuration_holds_the_defaults() -> None:
+    from training.config import Config
+
+    shipped = load(Path(__file__).parents[2] / "configs" / "training.yaml").model_dump()
+    defaults = Config().model_dump()
+    shipped.pop("weights")
+    defaults.pop("weights")
+    assert shipped == defaults
+
+
+def _command(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", *arguments], env={**os.environ, "RECSVC_HOME": str(home), "COLUMNS": "200"},
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+
+def test_exit_codes_for_cron(place: Place, tmp_path: Path) -> None:
+    good = _command(place.home, "training", "train")
+    assert good.returncode == 0 and "published" in good.stdout and "blend" in good.stdout
+    empty = _command(tmp_path / "empty", "training", "train")
+    assert empty.returncode == 2 and "nothing to learn from" in empty.stderr
+    missing = _command(place.home, "training", "train", "--config", "/nowhere.yaml")
+    assert missing.returncode == 2 and "/nowhere.yaml" in missing.stderr
+    assert _command(place.home, "training", "train", "--confg", "x").returncode == 2
+
+
+def test_import_and_keys_from_the_command_line(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    file = tmp_path / "items.parquet"
+    pq.write_table(pa.table({"item_id": ["a", "b"], "title": ["A", "B"]}), file)
+    done = _command(tmp_path / "shop", "recsvc", "import", "items", str(file))
+    assert done.returncode == 0 and "items: 2 rows read" in done.stdout
+    refused = _command(tmp_path / "shop", "recsvc", "import", "things", str(file))
+    assert refused.returncode == 2 and "things: must be one of items, customers" in refused.stderr
+    lost = _command(tmp_path / "shop", "recsvc", "import", "items", str(tmp_path / "no.parquet"))
+    assert lost.returncode == 2 and "no.parquet" in lost.stderr
+    key = _command(tmp_path / "shop", "recsvc", "keys", "create", "--name", "x").stdout.strip()
+    assert len(key.split("_")) == 3
+    content = (tmp_path / "shop" / "recsvc.db").read_bytes() + (tmp_path / "shop" / "recsvc.db-wal").read_bytes() \
+        if (tmp_path / "shop" / "recsvc.db-wal").exists() else (tmp_path / "shop" / "recsvc.db").read_bytes()  # fmt: skip
+    assert key.split("_")[2].encode() not in content

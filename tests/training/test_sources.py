@@ -1,0 +1,87 @@
+"""Reading and the matrix: weights as in `concepts`, one line per order, sales net of returns."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from recsvc.concepts import KINDS, interaction_weight, rejects
+from recsvc.engine.history import DAY
+from recsvc.store import database, facts, interactions
+from tests.planted import interaction, small
+from training import matrix as matrices
+from training.sources import Log, from_store, from_table
+
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
+
+
+def _log(*rows: tuple[str, str, str, float, str | None], **more: Any) -> Log:
+    """rows: customer, item, kind, days ago, order id."""
+    names = ["customer_id", "item_id", "kind", "at", "order_id"]
+    columns = {name: [row[i] for row in rows] for i, name in enumerate(names)}
+    table = pa.table({
+        "customer_id": columns["customer_id"], "item_id": columns["item_id"], "kind": columns["kind"],
+        "occurred_at": [int((NOW - timedelta(days=ago)).timestamp() * 1e6) for ago in columns["at"]],
+        "stars": pa.array(more.get("stars", [None] * len(rows)), pa.int64()),
+        "reason": pa.array(more.get("reason", [None] * len(rows)), pa.string()),
+        "order_id": pa.array(columns["order_id"], pa.string()),
+    })  # fmt: skip
+    return from_table(table, {})
+
+
+def test_vectorised_weights_equal_the_one_rule() -> None:
+    cases: list[tuple[str, int | None, str | None]] = [(kind, None, None) for kind in KINDS]
+    cases += [("review", stars, None) for stars in range(1, 6)]
+    cases += [("return", None, reason) for reason in ("wrong_size", "defective", "disliked", "other")]
+    log = _log(
+        *[("c", f"i{n}", kind, 1.0, None) for n, (kind, _, _) in enumerate(cases)],
+        stars=[stars for _, stars, _ in cases], reason=[reason for *_, reason in cases],
+    )  # fmt: skip
+    assert log.events.weights.tolist() == [interaction_weight(kind, stars, why, {}) for kind, stars, why in cases]
+    assert log.events.rejections.tolist() == [rejects(kind, why) for kind, _, why in cases]
+
+
+def test_the_store_and_the_table_give_one_log(tmp_path: Path) -> None:
+    engine = database.connect(f"sqlite:///{tmp_path / 'x.db'}")
+    database.migrate(engine)
+    facts.ensure(engine)
+    rows = [interaction("c", f"i{n}", "purchase", NOW - timedelta(days=n), order_id=f"o{n}") for n in range(5)]
+    rows += [interaction("c", None, "store_visit", NOW), interaction("d", "i0", "view", NOW)]
+    interactions.append_many(engine, rows)
+    log = from_store(engine, {"view": 9.0}, interactions.newest_revision(engine))
+    assert len(log) == 6  # the visit names no item
+    assert sorted(log.customer_ids) == ["c", "d"] and log.events.weights.max() == 9.0
+    assert len(from_store(engine, {}, 2)) <= 2
+
+
+def test_sales_count_orders_net_of_returns() -> None:
+    log = _log(
+        ("c", "a", "purchase", 1, "o1"), ("c", "a", "purchase", 1, "o1"), ("d", "a", "purchase", 1, "o2"),
+        ("d", "a", "return", 0, "o2"), ("d", "b", "view", 0, None),
+    )  # fmt: skip
+    matrix = matrices.build(log, small())
+    total = np.bincount(matrix.sale_rows, matrix.sale_orders, 2)
+    assert dict(zip([log.item_ids[code] for code in matrix.item_codes], total, strict=True)) == {"a": 1.0, "b": 0.0}
+    assert (np.diff(matrix.sale_days) >= 0).all()
+
+
+def test_confidence_is_signed_and_aged() -> None:
+    log = _log(("c", "new", "purchase", 0, "1"), ("c", "old", "purchase", 180, "2"), ("c", "bad", "dislike", 0, None))
+    matrix = matrices.build(log, small())
+    dense = matrices.confidence(matrix, 5.0).toarray()[0]
+    by_id = dict(zip([log.item_ids[code] for code in matrix.item_codes], dense, strict=True))
+    assert by_id["new"] == pytest.approx(1 + 5 * np.log1p(5.0))
+    assert by_id["old"] == pytest.approx(1 + 5 * np.log1p(2.5))
+    assert by_id["bad"] == pytest.approx(-(1 + 5 * np.log1p(5.0)))
+
+
+def test_a_split_by_time_shares_no_moment() -> None:
+    log = _log(*[("c", "a", "purchase", day, str(day)) for day in range(10)])
+    edge = NOW.timestamp() - 4.5 * DAY
+    before, after = log.between(0, edge), log.between(edge, 1e12)
+    assert len(before) + len(after) == 10 and before.events.at.max() < edge <= after.events.at.min()
