@@ -45,6 +45,7 @@ class Neighbours(_Strict):
 
     keep: int = Field(50, ge=1, le=1000)
     smoothing: float = Field(20.0, ge=0)
+    min_customers: int = Field(3, ge=1, le=100)
 
 
 class Popularity(_Strict):

@@ -32,8 +32,10 @@ def arrays(
     matrix = matrices.build(log, config)
     threads = config.threads
     factors = als.fit(matrices.confidence(matrix, config.als.alpha), config.als, config.seed, threads, iteration)
-    rows, scores, degrees = graph.neighbours(matrices.liked(matrix), config.neighbours, threads)
-    together_rows, together_scores = graph.together(matrices.baskets(log, matrix), threads)
+    liked = matrices.liked(matrix)
+    rows, scores, degrees = graph.neighbours(liked, config.neighbours, threads)
+    baskets = matrices.baskets(log, matrix)
+    together_rows, together_scores = graph.together(baskets, liked, config.neighbours, threads)
     names, offsets = model.pack_ids([log.item_ids[code] for code in matrix.item_codes])
     return matrix, {
         "item_id_bytes": names, "item_id_offsets": offsets,

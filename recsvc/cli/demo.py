@@ -12,6 +12,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
 import typer
 from rich.console import Console
@@ -115,5 +116,6 @@ def _welcome(settings: Settings, key: str) -> None:
     chosen = showcase.customers(shop)
     for one in chosen:
         out.print(f"  {where}/?customer_id={one.customer_id:<6} {one.description}", soft_wrap=True)
-    path = f"{where}/v1/customers/{chosen[0].customer_id}/recommendations?limit=3"
+    first = quote(chosen[0].customer_id, safe="") if chosen else "42"
+    path = f"{where}/v1/customers/{first}/recommendations?limit=3"
     out.print(f"\n  curl -H 'X-API-Key: {key}' '{path}'\n\nCtrl-C ends it.", soft_wrap=True)

@@ -49,7 +49,7 @@ def personal(
     """Return the `depth` best items for a customer, with the reason of each.
 
     Bought items stay in: in many shops most of what is bought was bought before. An item whose evidence is
-    negative on balance (returned, disliked) is left out, and a sensitive one unless they bought it themselves.
+    negative on balance (returned, disliked) is left out, and every sensitive one: who wants it finds it in buy-again.
 
     Args:
         without: item rows the caller excludes.
@@ -59,7 +59,7 @@ def personal(
     scores = ranking.weighted(ranking.parts(model, history), model.blend, own[history.orders > 0])
     total = scores.sum(axis=0)
     allowed = shelf.public.copy()
-    allowed[own] = shelf.open[own] & (history.weights >= 0) & (~shelf.sensitive[own] | (history.orders > 0))
+    allowed[own[history.weights < 0]] = False
     allowed[without] = False
     best = float(total.max(initial=0.0, where=allowed))
     brought = propose(model, session, allowed, shelf.sensitive, now, best)

@@ -49,8 +49,7 @@ def why(model: Model, history: History, rows: Array, contributions: Array, sensi
     shares = (positive.max(axis=0) / total).astype(np.float32)
     repeat = best == GENERATORS.index(Generator.REPEAT)
     codes[repeat] = CODE[Reason.DUE_AGAIN]
-    open_repeat = repeat & ~sensitive[rows]
-    cited[open_repeat] = rows[open_repeat]
+    cited[repeat] = rows[repeat]
     for generator, explain in ((Generator.COLLABORATIVE, _by_factors), (Generator.NEIGHBOURS, _by_graph)):
         mine = np.flatnonzero(best == GENERATORS.index(generator))
         if len(mine):

@@ -17,8 +17,9 @@ import structlog
 
 from recsvc import artifact, metrics
 from recsvc.artifact import Array
-from recsvc.engine import eligibility, offers
+from recsvc.engine import eligibility, lists, offers
 from recsvc.engine.eligibility import Shelf
+from recsvc.engine.history import EMPTY
 from recsvc.engine.model import Model, from_artifact
 from recsvc.errors import ArtifactInvalid
 from recsvc.store import live
@@ -138,6 +139,8 @@ def _build(state: State, model: Model, now: float) -> Snapshot:
     catalogue = state.catalogue
     availability = eligibility.Availability(*live.columns(catalogue, model.item_ids))
     shelf = eligibility.shelf(availability, now)
+    # One list for nobody: the first reader of a mapped file pays for its pages, and that shall be no customer.
+    lists.personal(model, EMPTY, shelf, np.empty(0, np.int64), 1)
     return Snapshot(state, model, shelf, _book(model, catalogue), availability, _categories(model, catalogue))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -31,8 +30,6 @@ def recommendations(shop: Shop, customer_id: str, placement: str, limit: int, ex
     left_out = _split(shop, exclude)
 
     def make(view: View) -> tuple[dict[str, Any], Known]:
-        if placement == "newsletter":  # a mail is read over shoulders: nothing delicate in it
-            view = replace(view, shelf=replace(view.shelf, open=view.shelf.public))
         known = customers.look_up(shop.engine, view.snapshot, customer_id, view.now)
         without = np.array([view.model.rows[one] for one in left_out if one in view.model.rows], np.int64)
         listed, source, fallback = _choose(view, known, customer_id, without, limit)
@@ -71,7 +68,7 @@ def _choose(
     """Return the list, how it was made, and the rung when it is not from this customer's own history."""
     without = np.concatenate([without, known.settled])
     if known.row >= 0 and not known.fresh:
-        listed = lists.visible(lists.finished(view.model, known.row), view.shelf.open, without, limit)
+        listed = lists.visible(lists.finished(view.model, known.row), view.shelf.public, without, limit)
         if len(listed.rows) == limit:
             return listed, Source.PERSONAL, None
     if (known.history.weights > 0).any():

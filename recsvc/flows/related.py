@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from recsvc.concepts import Source
 from recsvc.engine import lists
+from recsvc.engine.eligibility import Shelf
 from recsvc.engine.lists import Listed
+from recsvc.engine.model import Model
 from recsvc.errors import NotFound
 from recsvc.flows import customers, replies
 from recsvc.flows.answers import Ask, View, answer
@@ -21,49 +23,77 @@ from recsvc.intake import shorten
 _POPULAR_DAYS = 90
 
 
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of list around an item: its name, the engine's function, and the words of its reasons (None: those of
+    the reason's code)."""
+
+    name: str
+    find: Callable[[Model, int, Shelf, int], Listed]
+    text: str | None = None
+
+
+_SIMILAR = Kind("similar", lists.similar, "Customers of {title} also buy this")
+_TOGETHER = Kind("bought_together", lists.bought_together)
+
+
 def similar(shop: Shop, item_id: str, customer_id: str | None, limit: int) -> Answer:
     """Return items whose buyers are most like this item's buyers."""
-    return _related(shop, "similar", lists.similar, item_id, customer_id, limit, "Customers of {title} also buy this")
+    return _around(shop, _SIMILAR, item_id, customer_id, limit)
 
 
 def bought_together(shop: Shop, item_id: str, customer_id: str | None, limit: int) -> Answer:
     """Return items found in the same order."""
-    return _related(shop, "bought_together", lists.bought_together, item_id, customer_id, limit, None)
+    return _around(shop, _TOGETHER, item_id, customer_id, limit)
 
 
-def _related(
-    shop: Shop,
-    name: str,
-    find: Callable[..., Listed],
-    item_id: str,
-    customer_id: str | None,
-    limit: int,
-    text: str | None,
-) -> Answer:
+def _around(shop: Shop, kind: Kind, item_id: str, customer_id: str | None, limit: int) -> Answer:
+    """Return a list around an item; what sells in its category where too few customers have bought it.
+
+    Raises:
+        NotFound: neither the catalogue nor the model has the item.
+    """
     snapshot = shop.current.snapshot
     if item_id not in snapshot.catalogue.items and not (snapshot.model and item_id in snapshot.model.rows):
         raise NotFound(f"item_id: {shorten(item_id)} is not in the catalogue", {"item_id": "not in the catalogue"})
 
     def make(view: View) -> tuple[dict[str, Any], Known | None]:
-        known = (
-            customers.look_up(shop.engine, view.snapshot, customer_id, view.now) if customer_id is not None else None
-        )
+        known = None
+        if customer_id is not None:
+            known = customers.look_up(shop.engine, view.snapshot, customer_id, view.now)
+        shelf = _without_refused(view.shelf, known)
         row = view.model.rows.get(item_id)
-        if row is None:  # nobody bought it yet: what sells in its category is the honest answer
-            category = (view.snapshot.catalogue.items[item_id].categories or [None])[-1]
-            chosen = among(view, category)
-            listed = lists.bestsellers(view.model, view.shelf, chosen, view.now, _POPULAR_DAYS, limit)
-            items = replies.items_of(view.snapshot, listed, text="Popular in {category}")
-            reply = replies.envelope(view.snapshot, view.now, name, customer_id, Source.FALLBACK, "bestsellers", items)
-            return {**reply, "item_id": item_id}, known
-        shelf = view.shelf
-        if known is not None:  # what this customer turned down is not shown to them beside something else
-            refused = known.history.item_rows[known.history.weights < 0]
-            shelf = replace(shelf, open=shelf.open.copy())
-            shelf.open[refused] = False
-        items = replies.items_of(view.snapshot, find(view.model, row, shelf, limit), text=text)
-        source = Source.PERSONAL if items else Source.FALLBACK
-        reply = replies.envelope(view.snapshot, view.now, name, customer_id, source, None, items)
+        listed = None if row is None else kind.find(view.model, row, shelf, limit)
+        text, source, fallback = kind.text, Source.PERSONAL, None
+        if listed is None or not len(listed.rows):
+            listed, text = _popular(view, shelf, item_id, limit), "Popular in {category}"
+            source, fallback = Source.FALLBACK, "bestsellers"
+        items = replies.items_of(view.snapshot, listed, text=text)
+        reply = replies.envelope(view.snapshot, view.now, kind.name, customer_id, source, fallback, items)
         return {**reply, "item_id": item_id}, known
 
-    return answer(shop, Ask(f"{name}:{limit}:{item_id}", name, customer_id, limit), make)
+    return answer(shop, Ask(f"{kind.name}:{limit}:{item_id}", kind.name, customer_id, limit), make)
+
+
+def _without_refused(shelf: Shelf, known: Known | None) -> Shelf:
+    """Return the shelf without what this customer turned down: it is not shown to them beside something else."""
+    if known is None:
+        return shelf
+    is_open = shelf.open.copy()
+    is_open[known.history.item_rows[known.history.weights < 0]] = False
+    return replace(shelf, open=is_open)
+
+
+def _popular(view: View, shelf: Shelf, item_id: str, limit: int) -> Listed:
+    """Return what sells in the narrowest category of an item in which something else sells."""
+    item = view.snapshot.catalogue.items.get(item_id)
+    listed = None
+    for category in [*reversed(item.categories if item is not None else []), None]:
+        chosen = among(view, category)
+        if item_id in view.model.rows:
+            chosen[view.model.rows[item_id]] = False
+        listed = lists.bestsellers(view.model, shelf, chosen, view.now, _POPULAR_DAYS, limit)
+        if len(listed.rows):
+            break
+    assert listed is not None
+    return listed

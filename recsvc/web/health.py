@@ -1,9 +1,6 @@
-"""Health, metrics and the API's own description."""
+"""Health and metrics."""
 
 from __future__ import annotations
-
-import functools
-import json
 
 from flask import Response
 
@@ -33,21 +30,8 @@ def exposition() -> Response:
     return Response(body, content_type=content_type)
 
 
-def openapi() -> Response:
-    """Answer the OpenAPI document."""
-    return Response(_document(), content_type="application/json")
-
-
-@functools.cache
-def _document() -> str:
-    from recsvc.web.openapi import document  # the routes of this module are part of it
-
-    return json.dumps(document(), indent=1)
-
-
 ROUTES = [
     Route("GET", "/healthz", "Whether the process answers", healthz, reply=Health, key=False),
     Route("GET", "/readyz", "What is there and what is away", readyz, reply=Ready, key=False),
     Route("GET", "/metrics", "Counters for Prometheus", exposition, content="text/plain", key=False),
-    Route("GET", "/openapi.json", "This description", openapi, key=False),
 ]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import re
 from typing import Any
 
+from flask import Response
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
@@ -13,14 +16,30 @@ from recsvc.web import health, interactions, lists
 from recsvc.web.contract import Route
 from recsvc.web.schemas import ID_SCHEMA, Problem
 
-ROUTES: list[Route] = [*lists.ROUTES, *interactions.ROUTES, *health.ROUTES]
-
 _HEADERS = {
     "ETag": "Names these bytes; send it as If-None-Match.",
     "X-Exposure-Id": "Names this reply; every reply has its own.",
     "X-Cache": "hit or miss.",
     "X-Degraded": "What was away: redis, database or model.",
 }
+
+
+def openapi() -> Response:
+    """Answer the OpenAPI document."""
+    return Response(_text(), content_type="application/json")
+
+
+ROUTES: list[Route] = [
+    *lists.ROUTES,
+    *interactions.ROUTES,
+    *health.ROUTES,
+    Route("GET", "/openapi.json", "This description", openapi, key=False),
+]
+
+
+@functools.cache
+def _text() -> str:
+    return json.dumps(document(), indent=1)
 
 
 def document() -> dict[str, Any]:

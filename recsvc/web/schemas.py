@@ -61,9 +61,7 @@ Moment = Annotated[
 Limit = Annotated[int, _whole(1, 100), _whole_schema(1, 100, "How many at most.")]
 WindowDays = Annotated[int, _whole(1, 365), _whole_schema(1, 365, "Days to look back.")]
 Text = Annotated[str, Field(max_length=1000), AfterValidator(_plain)]
-Placement = Annotated[
-    str, _one_of(PLACEMENTS), _one_of_schema(PLACEMENTS, "Where it is shown. A newsletter holds no sensitive item.")
-]
+Placement = Annotated[str, _one_of(PLACEMENTS), _one_of_schema(PLACEMENTS, "Where it is shown.")]
 Kind = Annotated[str, _one_of(KIND_NAMES), _one_of_schema(KIND_NAMES, "What happened.")]
 Channel = Annotated[str, _one_of(CHANNELS), _one_of_schema(CHANNELS, "Through which channel.")]
 

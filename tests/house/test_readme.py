@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 
 from recsvc import __version__
-from recsvc.cli import app as recsvc_cli
+from recsvc.cli.app import app as recsvc_cli
 from recsvc.settings import Settings
 from recsvc.web.openapi import ROUTES
 from training.__main__ import app as training_cli

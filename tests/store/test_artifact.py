@@ -137,7 +137,7 @@ def test_a_publisher_killed_at_any_moment_leaves_a_whole_current(tmp_path: Path)
     rng = np.random.default_rng(5)
     for _ in range(12):
         child = subprocess.Popen([sys.executable, "-c", _FOREVER, str(tmp_path)], cwd=Path(__file__).parents[2])
-        until(lambda: (tmp_path / "current").exists())
+        until((tmp_path / "current").exists)
         time.sleep(float(rng.random()) * 0.3)
         os.kill(child.pid, signal.SIGKILL)
         child.wait()

@@ -59,7 +59,7 @@ def test_a_moment_is_read(value: Any, epoch: float) -> None:
     "value",
     [
         "2026-11-21", "2026-11-21T10:00:00", "yesterday", "", True, None, -1, 1e300, float("nan"), "2026-02-30T00:00:00Z",
-        "1970-01-01T00:00:00Z", "2026-11-21T12:10:01Z", "２026-11-21T10:00:00Z", [], datetime(2026, 1, 1),  # noqa: DTZ001
+        "1970-01-01T00:00:00Z", "2026-11-21T12:10:01Z", "２026-11-21T10:00:00Z", [], datetime(2026, 1, 1),
     ],
 )  # fmt: skip
 def test_a_bad_moment_is_refused(value: Any) -> None:
