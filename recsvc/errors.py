@@ -5,6 +5,7 @@ RecsvcError
 ├── Unauthorized        no key, or not a live one                         401
 ├── NotFound            a path, placement or item we do not have          404
 ├── MethodNotAllowed    the path exists, the method does not              405
+├── Conflict            the same idempotency key with another body        409
 ├── TooLarge            the body is over the limit                        413
 ├── Unsupported         a media type other than JSON                      415
 ├── Unavailable         the store cannot take a write now                 503
@@ -56,6 +57,13 @@ class MethodNotAllowed(RecsvcError):
 
     status = 405
     title = "Method not allowed"
+
+
+class Conflict(RecsvcError):
+    """The request contradicts one that was accepted before."""
+
+    status = 409
+    title = "Conflict"
 
 
 class TooLarge(RecsvcError):

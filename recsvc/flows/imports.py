@@ -60,7 +60,7 @@ def _append(engine: sa.Engine, chunk: list[dict[str, Any]], path: Path) -> int:
             )
         row["digest"] = digest(row["interaction_id"])
         row["details"] = None
-        prepared.append(tuple([row[name] for name in interactions.COLUMNS]))
+        prepared.append(tuple([row.get(name) for name in interactions.COLUMNS]))
     return interactions.append_many(engine, prepared)
 
 

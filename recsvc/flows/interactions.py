@@ -1,10 +1,13 @@
-"""Interactions: append, acknowledged only after the commit, then tell Redis, so that the next list has it."""
+"""Interactions, surveys and merges: append, acknowledged only after the commit, then tell Redis, so that the next
+list has it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 import structlog
 
@@ -13,7 +16,7 @@ from recsvc.errors import Unavailable
 from recsvc.flows.customers import cache_prefix
 from recsvc.flows.shop import Shop
 from recsvc.intake import derived_id, digest
-from recsvc.store import facts, interactions
+from recsvc.store import facts, interactions, replays, sessions, surveys
 from recsvc.store.database import MICROSECONDS
 
 log = structlog.get_logger("recsvc.interactions")
@@ -21,37 +24,105 @@ log = structlog.get_logger("recsvc.interactions")
 _DETAILS = ("subject", "ref", "recommendation_id", "slot", "campaign_id", "send_id", "properties")
 
 
+class Receipt(msgspec.Struct):
+    """What became of what was sent. rejected: what was refused, by its place in the request."""
+
+    accepted: int = 0
+    duplicates: int = 0
+    rejected: list[dict[str, Any]] = []
+
+
 @dataclass(frozen=True, slots=True)
-class Receipt:
-    """What became of it: one of the two is 1."""
+class Replay:
+    """An idempotency key and the bytes it came with."""
 
-    accepted: int
-    duplicates: int
+    key: str
+    body: bytes
 
 
-def record(shop: Shop, interaction: dict[str, Any]) -> Receipt:
-    """Store one checked interaction, once however often it is sent, and return after the commit.
+def record(shop: Shop, given: list[dict[str, Any]], rejected: list[dict[str, Any]], replay: Replay | None) -> Receipt:
+    """Store checked interactions in one commit, each once however often it is sent, and return after it.
 
     Args:
-        interaction: fields of the API's object that were given; `occurred_at` an aware datetime.
+        given: fields of the API's object that were given; `occurred_at` an aware datetime.
+        rejected: what the check refused before; part of the receipt, and so of its replay.
 
     Raises:
         Unavailable: nothing was kept.
+        Conflict: the idempotency key was used with another body.
     """
-    row = _row(interaction)
-    revision = shop.writer.submit(lambda connection: interactions.append(connection, row))
-    if revision is None:
-        metrics.INTERACTIONS.labels("duplicate").inc()
-        return Receipt(0, 1)
-    metrics.INTERACTIONS.labels("accepted").inc()
-    _announce(shop, row["customer_id"], revision)
-    return Receipt(1, 0)
+    rows = _rows(given)
+    news: dict[str, int] = {}
+
+    def write(connection: sa.Connection) -> Receipt:
+        new = interactions.append(connection, rows)
+        for row in rows:
+            if row["digest"] in new and row["customer_id"] is not None:
+                news[row["customer_id"]] = max(news.get(row["customer_id"], 0), new[row["digest"]])
+        return Receipt(len(new), len(rows) - len(new), rejected)
+
+    receipt = _once(shop, write, replay)
+    metrics.INTERACTIONS.labels("accepted").inc(receipt.accepted)
+    metrics.INTERACTIONS.labels("duplicate").inc(receipt.duplicates)
+    metrics.INTERACTIONS.labels("rejected").inc(len(receipt.rejected))
+    announce(shop, news)
+    return receipt
 
 
-def _announce(shop: Shop, customer_id: str, revision: int) -> None:
+def record_surveys(
+    shop: Shop, given: list[dict[str, Any]], rejected: list[dict[str, Any]], replay: Replay | None
+) -> Receipt:
+    """Store checked survey answers in one commit, each once. Raises as `record`."""
+    rows = []
+    for one in given:
+        fields = {name: value for name, value in one.items() if value is not None and name != "survey_id"}
+        name = one.get("survey_id") or derived_id({"survey": fields}, 0)
+        rows.append({
+            "digest": digest(name), "occurred_at": round(one["occurred_at"].timestamp() * MICROSECONDS),
+            **{field: one.get(field) for field in ("customer_id", "kind", "score", "channel", "comment", "about")},
+        })  # fmt: skip
+
+    def write(connection: sa.Connection) -> Receipt:
+        new = surveys.append(connection, rows)
+        return Receipt(new, len(rows) - new, rejected)
+
+    return _once(shop, write, replay)
+
+
+def merge(shop: Shop, customer_id: str, session_id: str, replay: Replay | None) -> dict[str, int]:
+    """Let all that an anonymous session did, and will do, count for a customer. Returns how much it did so far.
+
+    Raises:
+        Conflict: the session belongs to another customer.
+        Unavailable: nothing was kept.
+    """
+    news: dict[str, int] = {}
+    # The merge is a commit of its own number, so that every cached list of the customer is seen to be old.
+    row = _rows([{
+        "interaction_id": f"merge:{session_id}", "customer_id": customer_id, "kind": "merge", "occurred_at": None,
+        "session_id": session_id,
+    }], shop.clock())[0]  # fmt: skip
+
+    def write(connection: sa.Connection) -> Receipt:
+        count = interactions.of_session(connection, session_id)
+        new = interactions.append(connection, [row])
+        for revision in new.values():
+            sessions.assign(connection, session_id, customer_id, revision)
+            news[customer_id] = revision
+        if not new:
+            sessions.assign(connection, session_id, customer_id, 0)
+        return Receipt(count - (not new), int(not new), [])
+
+    receipt = _once(shop, write, replay)
+    announce(shop, news)
+    return {"merged": receipt.accepted, "already": receipt.duplicates}
+
+
+def announce(shop: Shop, news: dict[str, int]) -> None:
     """Let every worker know. When Redis does not take it, nothing cached so far is trusted any more."""
-    prefix = cache_prefix(shop.current.snapshot.state.facts, customer_id)
-    if shop.cache.advance(prefix, revision):
+    secrets = shop.current.snapshot.state.facts
+    told = shop.cache.advance_many({cache_prefix(secrets, customer): revision for customer, revision in news.items()})
+    if told:
         return
     try:
         shop.writer.submit(lambda connection: facts.advance(connection, "cache_epoch"))
@@ -60,13 +131,38 @@ def _announce(shop: Shop, customer_id: str, revision: int) -> None:
     shop.current.refresh(shop.clock())
 
 
-def _row(interaction: dict[str, Any]) -> dict[str, Any]:
-    given = {name: value for name, value in interaction.items() if value is not None}
-    interaction_id = given.pop("interaction_id", None) or derived_id(given, 0)
-    details = {name: given[name] for name in _DETAILS if name in given}
-    row: dict[str, Any] = {name: given.get(name) for name in interactions.COLUMNS}
-    row |= {
-        "digest": digest(interaction_id), "details": details or None,
-        "occurred_at": round(given["occurred_at"].timestamp() * MICROSECONDS),
-    }  # fmt: skip
-    return row
+def _once(shop: Shop, write: Callable[[sa.Connection], Receipt], replay: Replay | None) -> Receipt:
+    """Run `write` in a shared commit; under an idempotency key only the first time, later its kept answer."""
+
+    def work(connection: sa.Connection) -> Receipt:
+        if replay is None:
+            return write(connection)
+        kept = replays.find(connection, replay.key, replay.body)
+        if kept is not None:
+            return msgspec.json.decode(kept, type=Receipt)
+        receipt = write(connection)
+        replays.keep(connection, replay.key, replay.body, msgspec.json.encode(receipt).decode(), shop.clock())
+        return receipt
+
+    found = shop.writer.submit(work)
+    assert isinstance(found, Receipt)
+    return found
+
+
+def _rows(given: list[dict[str, Any]], now: float = 0.0) -> list[dict[str, Any]]:
+    """Return the rows of the store. Equal lines of one request that came without an id stay as many as they were."""
+    rows: list[dict[str, Any]] = []
+    seen: dict[str, int] = {}
+    for interaction in given:
+        fields = {name: value for name, value in interaction.items() if value is not None}
+        name = fields.pop("interaction_id", None)
+        if name is None:
+            plain = derived_id(fields, 0)
+            seen[plain] = seen.get(plain, -1) + 1
+            name = derived_id(fields, seen[plain])
+        details = {name: fields[name] for name in _DETAILS if name in fields}
+        row: dict[str, Any] = {column: fields.get(column) for column in interactions.COLUMNS}
+        at = fields["occurred_at"].timestamp() if "occurred_at" in fields else now
+        row |= {"digest": digest(name), "details": details or None, "occurred_at": round(at * MICROSECONDS)}
+        rows.append(row)
+    return rows

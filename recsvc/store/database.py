@@ -21,7 +21,7 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy import event
 
-from recsvc.errors import InvalidRequest, Unavailable
+from recsvc.errors import InvalidRequest, RecsvcError, Unavailable
 
 metadata = sa.MetaData()
 log = structlog.get_logger("recsvc.store")
@@ -113,7 +113,7 @@ class Writer:
                     group.append(self._waiting.get_nowait())
             try:
                 with writing(self._engine) as connection:
-                    results = [work(connection) for work, _ in group]
+                    results = [_attempt(connection, work) for work, _ in group]
             except Exception as error:  # every waiting caller must hear of it, whatever it was
                 if not isinstance(error, Unavailable):
                     log.exception("write failed")
@@ -121,7 +121,19 @@ class Writer:
                     future.set_exception(Unavailable("the write was not kept; send it again"))
                 continue
             for (_, future), result in zip(group, results, strict=True):
-                future.set_result(result)
+                if isinstance(result, RecsvcError):
+                    future.set_exception(result)
+                else:
+                    future.set_result(result)
+
+
+def _attempt(connection: sa.Connection, work: Callable[[sa.Connection], Any]) -> Any:
+    """Return what `work` returns, or the error of its caller's making; that undoes its own writes, not the group's."""
+    try:
+        with connection.begin_nested():
+            return work(connection)
+    except RecsvcError as error:
+        return error
 
 
 def upsert(connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:

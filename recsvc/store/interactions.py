@@ -10,11 +10,13 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from recsvc.store.database import metadata, writing
+from recsvc.store.sessions import sessions
 
 interactions = sa.Table(
     "interactions", metadata,
     sa.Column("revision", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
-    sa.Column("digest", sa.LargeBinary(16)), sa.Column("customer_id", sa.Text), sa.Column("item_id", sa.Text),
+    sa.Column("digest", sa.LargeBinary(16)), sa.Column("customer_id", sa.Text), sa.Column("session_id", sa.Text),
+    sa.Column("item_id", sa.Text),
     sa.Column("kind", sa.Text), sa.Column("occurred_at", sa.BigInteger), sa.Column("quantity", sa.BigInteger),
     sa.Column("value_cents", sa.BigInteger), sa.Column("currency", sa.Text),
     sa.Column("order_id", sa.Text), sa.Column("channel", sa.Text),
@@ -36,11 +38,13 @@ class Recent:
     rows: list[Any]
 
 
-def append(connection: sa.Connection, row: dict[str, Any]) -> int | None:
-    """Add one interaction inside the caller's transaction. Returns its revision, or None for a duplicate."""
-    statement = insert(interactions).on_conflict_do_nothing(index_elements=["digest"])
-    revision: int | None = connection.scalar(statement.returning(interactions.c.revision), row)
-    return revision
+def append(connection: sa.Connection, rows: list[dict[str, Any]]) -> dict[bytes, int]:
+    """Add interactions inside the caller's transaction. Returns digest → revision of those that were new."""
+    if not rows:
+        return {}
+    t = interactions.c
+    statement = insert(interactions).on_conflict_do_nothing(index_elements=["digest"]).returning(t.digest, t.revision)
+    return {digest: revision for digest, revision in connection.execute(statement, rows)}
 
 
 def append_many(engine: sa.Engine, rows: list[tuple[Any, ...]]) -> int:
@@ -59,14 +63,22 @@ def append_many(engine: sa.Engine, rows: list[tuple[Any, ...]]) -> int:
 
 
 def since(engine: sa.Engine, customer_id: str, revision: int) -> Recent:
-    """Return a customer's interactions committed after `revision`."""
-    t = interactions.c
-    query = (
-        sa.select(t.revision, *(t[name] for name in _READ))
-        .where(t.customer_id == customer_id, t.revision > revision)
-        .order_by(t.revision.desc())
-        .limit(RECENT)
+    """Return a customer's interactions committed after `revision`, those of their merged sessions included.
+
+    What a session did counts as new until a model has seen both it and the merge.
+    """
+    t, s = interactions.c, sessions.c
+    columns = (t.revision, *(t[name] for name in _READ))
+    own = sa.select(*columns).where(t.customer_id == customer_id, t.revision > revision)
+    merged = (
+        sa.select(*columns)
+        .join(sessions, s.session_id == t.session_id)
+        .where(
+            s.customer_id == customer_id, t.customer_id.is_(None), sa.or_(t.revision > revision, s.revision > revision)
+        )
     )
+    both = sa.union_all(own, merged).subquery()
+    query = sa.select(both).order_by(both.c.revision.desc()).limit(RECENT)
     with engine.connect() as connection:
         rows = connection.execute(query).all()
     return Recent(rows[0].revision if rows else 0, [row for row in rows if row.item_id is not None])
@@ -111,9 +123,12 @@ def chunks(engine: sa.Engine, up_to: int, size: int = 100_000) -> Iterator[list[
     """Yield all interactions with items up to a revision, in chunks of (customer_id, item_id, kind, occurred_at,
     stars, reason, order_id), in order of revision."""
     t = interactions.c
+    # A session that was merged is its customer's; one that was not is nobody's.
+    who = sa.func.coalesce(t.customer_id, sessions.c.customer_id).label("customer_id")
     query = (
-        sa.select(t.customer_id, *(t[name] for name in _READ))
-        .where(t.revision <= up_to, t.item_id.is_not(None))
+        sa.select(who, *(t[name] for name in _READ))
+        .outerjoin(sessions, sessions.c.session_id == t.session_id)
+        .where(t.revision <= up_to, t.item_id.is_not(None), who.is_not(None))
         .order_by(t.revision)
     )
     with engine.connect().execution_options(yield_per=size) as connection:
@@ -123,6 +138,12 @@ def chunks(engine: sa.Engine, up_to: int, size: int = 100_000) -> Iterator[list[
 
 def _total_changes(connection: sa.Connection) -> int:
     return int(connection.exec_driver_sql("SELECT total_changes()").scalar_one())
+
+
+def of_session(connection: sa.Connection, session_id: str) -> int:
+    """Return how many interactions a session has."""
+    query = sa.select(sa.func.count()).where(interactions.c.session_id == session_id)
+    return int(connection.scalar(query) or 0)
 
 
 def newest_of(engine: sa.Engine, customer_id: str, after: int) -> int:

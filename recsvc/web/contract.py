@@ -7,7 +7,7 @@ replaced, and what remains is the document, which pydantic's schemas make in one
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar, get_origin
@@ -16,9 +16,10 @@ from flask import request
 from pydantic import BaseModel, ValidationError
 
 from recsvc.errors import InvalidRequest, TooLarge, Unsupported
-from recsvc.intake import read_json, shorten
+from recsvc.intake import identifier, read_json, shorten
 
 MAX_BODY = 2**20
+_CHUNK = 500
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -26,7 +27,7 @@ M = TypeVar("M", bound=BaseModel)
 @dataclass(frozen=True, slots=True)
 class Route:
     """One row of the API. `path` is as OpenAPI writes it; `query`, `body` and `reply` are pydantic models.
-    content: the reply's media type where there is no model for it."""
+    content: the reply's media type where there is no model for it. many: the body may also be an array, or lines."""
 
     method: str
     path: str
@@ -37,6 +38,7 @@ class Route:
     reply: type[BaseModel] | None = None
     content: str = "application/json"
     key: bool = True
+    many: bool = False
 
 
 def read_query(model: type[M]) -> M:
@@ -54,7 +56,7 @@ def read_query(model: type[M]) -> M:
             raise InvalidRequest(f"{shorten(name)}: is given twice", {name[:64]: "is given twice"})
         else:
             given[name] = values[0]
-    return _validated(model, given)
+    return validated(model, given)
 
 
 def read_body(model: type[M]) -> M:
@@ -63,6 +65,18 @@ def read_body(model: type[M]) -> M:
     Raises:
         Unsupported, TooLarge, InvalidRequest: names the field.
     """
+    value = read_json(body_bytes())
+    if not isinstance(value, dict):
+        raise InvalidRequest("body: must be a JSON object")
+    return validated(model, value)
+
+
+def body_bytes() -> bytes:
+    """Return the bytes of a JSON body.
+
+    Raises:
+        Unsupported: another media type. TooLarge: over 1 MiB.
+    """
     if request.mimetype != "application/json":
         raise Unsupported(f"Content-Type: {request.mimetype or 'missing'}, must be application/json")
     if (request.content_length or 0) > MAX_BODY:
@@ -70,13 +84,48 @@ def read_body(model: type[M]) -> M:
     data = request.stream.read(MAX_BODY + 1)
     if len(data) > MAX_BODY:
         raise TooLarge(f"body: more than {MAX_BODY} bytes")
-    value = read_json(data)
-    if not isinstance(value, dict):
-        raise InvalidRequest("body: must be a JSON object")
-    return _validated(model, value)
+    return data
 
 
-def _validated(model: type[M], value: dict[str, Any]) -> M:
+def ndjson_lines() -> Iterator[list[bytes]]:
+    """Yield the lines of an NDJSON body in chunks of 500, however long the body is.
+
+    Raises:
+        TooLarge: one line is over 1 MiB.
+    """
+    chunk: list[bytes] = []
+    while line := request.stream.readline(MAX_BODY + 1):
+        if len(line) > MAX_BODY:
+            raise TooLarge(f"body: a line has more than {MAX_BODY} bytes")
+        chunk.append(line)
+        if len(chunk) == _CHUNK:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def idempotency_key() -> str | None:
+    """Return the caller's idempotency key, or None.
+
+    Raises:
+        InvalidRequest: not a valid one.
+    """
+    given = request.headers.get("Idempotency-Key")
+    if given is None:
+        return None
+    try:
+        return identifier(given)
+    except ValueError as error:
+        raise InvalidRequest(f"Idempotency-Key: {error}", {"Idempotency-Key": str(error)}) from None
+
+
+def validated(model: type[M], value: dict[str, Any]) -> M:
+    """Return `value` as `model`.
+
+    Raises:
+        InvalidRequest: names each field that is wrong.
+    """
     try:
         return model.model_validate(value, context={"now": datetime.now(UTC)})
     except ValidationError as error:

@@ -9,7 +9,7 @@ from recsvc.flows import health
 from recsvc.flows.replies import encode
 from recsvc.web.contract import Route
 from recsvc.web.lists import shop
-from recsvc.web.schemas import Health, Ready
+from recsvc.web.outputs import Health, Ready
 
 
 def healthz() -> Response:

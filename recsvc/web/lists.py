@@ -8,17 +8,8 @@ from recsvc.flows import lists, offers, popular, related
 from recsvc.flows.replies import Answer, new_id
 from recsvc.flows.shop import Shop
 from recsvc.web.contract import Route, read_query
-from recsvc.web.schemas import (
-    BuyAgainQuery,
-    BuyAgainReply,
-    ListReply,
-    OffersQuery,
-    OffersReply,
-    RecommendationsQuery,
-    RelatedQuery,
-    RelatedReply,
-    WindowQuery,
-)
+from recsvc.web.outputs import BuyAgainReply, ListReply, OffersReply, RelatedReply
+from recsvc.web.schemas import BuyAgainQuery, OffersQuery, RecommendationsQuery, RelatedQuery, WindowQuery
 
 
 def shop() -> Shop:

@@ -14,7 +14,8 @@ from pydantic.json_schema import models_json_schema
 from recsvc import __version__
 from recsvc.web import health, interactions, lists
 from recsvc.web.contract import Route
-from recsvc.web.schemas import ID_SCHEMA, Problem
+from recsvc.web.outputs import Problem
+from recsvc.web.schemas import ID_SCHEMA
 
 _HEADERS = {
     "ETag": "Names these bytes; send it as If-None-Match.",
@@ -78,7 +79,12 @@ def _operation(route: Route) -> dict[str, Any]:
         "security": [{"key": []}, {"bearer": []}] if route.key else [],
     }  # fmt: skip
     if route.body:
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": _ref(route.body)}}}
+        one = _ref(route.body)
+        either = {"oneOf": [one, {"type": "array", "items": one, "maxItems": 1000}]} if route.many else one
+        content = {"application/json": {"schema": either}}
+        if route.many:
+            content["application/x-ndjson"] = {"schema": one}
+        operation["requestBody"] = {"required": True, "content": content}
     return operation
 
 
@@ -94,7 +100,12 @@ def _responses(route: Route) -> dict[str, Any]:
     if "{item_id}" in route.path:
         statuses["404"] = "No such item in the catalogue."
     if route.body:
-        statuses |= {"413": "Body over 1 MiB.", "415": "Not JSON.", "503": "Nothing was kept; send it again."}
+        statuses |= {
+            "409": "The idempotency key was used with another body.",
+            "413": "Body over 1 MiB.",
+            "415": "Not JSON.",
+            "503": "Nothing was kept; send it again.",
+        }
     problem = {"application/problem+json": {"schema": _ref(Problem)}}
     found = {"200": good} | {code: {"description": text, "content": problem} for code, text in statuses.items()}
     if route.path.startswith("/v1/") and route.method == "GET":
@@ -110,6 +121,9 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
         {"name": name, "in": "path", "required": True, "schema": ID_SCHEMA}
         for name in re.findall(r"\{(\w+)\}", route.path)
     ]
+    if route.body:
+        text = "Sent again with the same body, the answer is the same and nothing happens twice."
+        found.append({"name": "Idempotency-Key", "in": "header", "schema": ID_SCHEMA, "description": text})
     if route.query is None:
         return found
     schema = route.query.model_json_schema()

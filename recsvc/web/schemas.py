@@ -1,14 +1,15 @@
-"""What comes in and goes out, as pydantic models. Strict both ways: unknown fields are refused, not ignored."""
+"""What comes in, as pydantic models. Unknown fields are refused, not ignored."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
 
 from recsvc import intake
 from recsvc.concepts import CHANNELS, KIND_NAMES, PLACEMENTS
+from recsvc.foreign import SOURCES
 
 ID_SCHEMA: dict[str, Any] = {
     "type": "string", "minLength": 1, "maxLength": intake.ID_BYTES,
@@ -72,12 +73,6 @@ class In(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class Out(BaseModel):
-    """What a caller gets."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
 class Nothing(In):
     """No parameters."""
 
@@ -117,11 +112,31 @@ class OffersQuery(In):
     limit: Limit = 3
 
 
-class InteractionBody(In):
-    """One interaction of a customer."""
+class InteractionsQuery(In):
+    """Parameters of interactions."""
 
-    customer_id: Id
+    source: Annotated[str, _one_of(SOURCES), _one_of_schema(SOURCES, "Whose names the events use.")] = "native"
+
+
+class LineIn(In):
+    """A line of an order."""
+
+    item_id: Id
+    quantity: int | None = Field(None, ge=0, le=intake.MAX_INT)
+    value_cents: int | None = Field(None, ge=0, le=intake.MAX_INT)
+    stars: int | None = Field(None, ge=1, le=5)
+    reason: Text | None = None
+    properties: dict[str, Any] | None = None
+
+
+class InteractionBody(In):
+    """One interaction: of a customer, or of an anonymous session. `items` are the lines of an order, each of which
+    becomes an interaction of its own."""
+
+    customer_id: Id | None = None
+    session_id: Id | None = None
     kind: Kind
+    items: Annotated[list[LineIn], Field(min_length=1, max_length=1000)] | None = None
     interaction_id: Id | None = Field(None, description="Sent twice, it has one effect. Derived when missing.")
     item_id: Id | None = None
     occurred_at: Moment | None = Field(None, description="When it happened; now when missing.")
@@ -142,145 +157,21 @@ class InteractionBody(In):
     properties: dict[str, Any] | None = None
 
 
-class Receipt(Out):
-    """What became of what was sent."""
+class SurveyBody(In):
+    """An answer to a survey: NPS 0 to 10, CSAT 1 to 5, CES 1 to 7."""
 
-    accepted: int
-    duplicates: int
-    rejected: list[dict[str, Any]]
-
-
-class ReasonOut(Out):
-    """Why an item is shown."""
-
-    code: str
-    item_id: str | None
-    share: float
-    text: str
+    customer_id: Id
+    kind: Annotated[str, _one_of(("nps", "csat", "ces")), _one_of_schema(("nps", "csat", "ces"), "Which question.")]
+    score: int = Field(ge=0, le=10)
+    survey_id: Id | None = Field(None, description="Sent twice, it has one effect. Derived when missing.")
+    occurred_at: Moment | None = Field(None, description="When it was answered; now when missing.")
+    channel: Channel | None = None
+    comment: Annotated[str, Field(max_length=10_000), AfterValidator(_plain)] | None = None
+    about: Id | None = Field(None, description="What it is about: an order, an item, a contact.")
 
 
-class FieldsOut(Out):
-    """What a shop page shows of an item."""
+class MergeBody(In):
+    """Which anonymous session a customer was."""
 
-    title: str
-    brand: str | None
-    categories: list[str]
-    price_cents: int | None
-    currency: str | None
-
-
-class ItemOut(Out):
-    """One item of a list."""
-
-    item_id: str
-    slot: int
-    score: float
-    source: str
-    propensity: float
-    reasons: list[ReasonOut]
-    fields: FieldsOut
-
-
-class ListReply(Out):
-    """A list. source: how it was made. fallback: the rung, when it is not from the customer's own history."""
-
-    recommendation_id: str
-    customer_id: str | None
-    placement: str
-    model_version: str | None
-    variant: str
-    source: Literal["personal", "live", "fallback"]
-    fallback: str | None
-    generated_at: datetime
-    items: list[ItemOut]
-
-
-class RelatedReply(ListReply):
-    """A list around an item."""
-
-    item_id: str
-
-
-class AgainItem(ItemOut):
-    """An item to buy again. interval_days: mean days between orders; null after one order."""
-
-    last_bought_at: datetime
-    interval_days: float | None
-
-
-class BuyAgainReply(ListReply):
-    """What to buy again."""
-
-    items: list[AgainItem]  # type: ignore[assignment]
-
-
-class OfferReason(Out):
-    """Why an offer is shown."""
-
-    code: str
-    item_id: str | None
-    text: str
-
-
-class OfferOut(Out):
-    """An offer. items: at most 20, those that say most to this customer first; items_in_all: how many it has.
-    estimated: names of fields that are estimates. p_redeem and uplift: null, nothing estimates them yet."""
-
-    offer_id: str
-    name: str
-    kind: str
-    score: float
-    p_redeem: float | None
-    uplift: float | None
-    value_cents: int | None
-    cost_cents: int | None
-    currency: str | None
-    benefit: str | None
-    items: list[str]
-    items_in_all: int
-    valid_from: datetime | None
-    valid_until: datetime | None
-    claim_id: str | None
-    estimated: list[str]
-    reasons: list[OfferReason]
-
-
-class OffersReply(Out):
-    """A customer's offers, best first."""
-
-    recommendation_id: str
-    customer_id: str
-    offers: list[OfferOut]
-
-
-class Health(Out):
-    """Whether the process answers."""
-
-    status: str
-
-
-class Ready(Out):
-    """Whether answers are complete, and what each part says."""
-
-    status: str
-    database: str
-    redis: str
-    model: str | None
-
-
-class ProblemField(Out):
-    """A field and what was wrong with it."""
-
-    field: str
-    message: str
-
-
-class Problem(Out):
-    """An error, RFC 9457."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    errors: list[ProblemField]
-    request_id: str
+    model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True)
+    session_id: Id = Field(alias="from", description="The session's id.")

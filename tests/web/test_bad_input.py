@@ -70,7 +70,7 @@ def test_what_is_not_there_is_404(client: Any, path: str) -> None:
         ({"stars": 6}, "stars"), ({"slot": 0}, "slot"), ({"occurred_at": "yesterday"}, "occurred_at"),
         ({"occurred_at": "2099-01-01T00:00:00Z"}, "occurred_at"), ({"occurred_at": "2026-01-01T00:00:00"}, "occurred_at"),
         ({"properties": [1]}, "properties"), ({"reason": "x" * 2000}, "reason"), ({"reason": "a\x00"}, "reason"),
-        ({"colour": "red"}, "colour"), ({"session_id": "s"}, "session_id"),
+        ({"colour": "red"}, "colour"), ({"session_id": ""}, "session_id"),
     ],
 )  # fmt: skip
 def test_a_bad_interaction_names_the_field(client: Any, change: dict[str, Any], field: str) -> None:
@@ -81,7 +81,7 @@ def test_a_bad_interaction_names_the_field(client: Any, change: dict[str, Any], 
 @pytest.mark.parametrize(
     ("body", "word"),
     [
-        (b"", "body"), (b"nonsense", "body"), (b"[]", "body"), (b"null", "body"), (b'"x"', "body"),
+        (b"", "body"), (b"nonsense", "body"), (b"null", "body"), (b'"x"', "body"),
         (b'{"customer_id":"a","customer_id":"b"}', "customer_id"), (b'{"quantity":NaN}', "NaN"),
         (b'{"quantity":1e999}', "range"), (b"[" * 100_000, "body"), (b'{"a":' * 40 + b"1" + b"}" * 40, "body"),
         (b'{"customer_id":"\\ud800"}', "surrogate"), (b"\xff\xfe", "UTF-8"), (b'{"\\u0000":1}', "field"),

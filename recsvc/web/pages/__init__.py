@@ -13,13 +13,14 @@ from typing import Any
 from flask import Blueprint, Flask, Response, render_template, send_from_directory
 
 from recsvc.errors import InvalidRequest, NotFound
-from recsvc.flows import showcase
+from recsvc.flows import interactions, showcase
 from recsvc.flows.replies import encode
-from recsvc.web.contract import read_body, read_query
-from recsvc.web.interactions import record
+from recsvc.intake import read_json
+from recsvc.web.contract import body_bytes, read_query
+from recsvc.web.interactions import checked
 from recsvc.web.lists import shop
 from recsvc.web.pages import docs, guard, panels
-from recsvc.web.schemas import Id, In, InteractionBody, Text
+from recsvc.web.schemas import Id, In, Text
 
 _FOLDER = Path(__file__).parent
 _FILES = {"page.css", "page.js", "icon.svg"}
@@ -90,12 +91,15 @@ def search() -> Response:
 @pages.post("/pages/interactions")
 def interact() -> Response:
     """Store an interaction and answer the lists as they are now; `took_ms` is for the commit and the first list."""
-    body = read_body(InteractionBody)
+    given = checked(read_json(body_bytes()))
+    customer_id = given.get("customer_id")
+    if customer_id is None:
+        raise InvalidRequest("customer_id: is missing", {"customer_id": "is missing"})
     start = time.perf_counter()
-    record(body)
-    panels.home(shop(), body.customer_id)
+    interactions.record(shop(), [given], [], None)
+    panels.home(shop(), customer_id)
     took = (time.perf_counter() - start) * 1000
-    return _json({**panels.view(shop(), body.customer_id), "took_ms": round(took, 1)})
+    return _json({**panels.view(shop(), customer_id), "took_ms": round(took, 1)})
 
 
 @pages.get("/pages/static/<name>")

@@ -44,7 +44,9 @@ def upgrade() -> None:
         # The commit number. AUTOINCREMENT: a number is never given twice, even after the newest row is erased.
         sa.Column("revision", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
         sa.Column("digest", sa.LargeBinary(16), nullable=False),
-        sa.Column("customer_id", sa.Text, nullable=False),
+        # One of the two: who it was, or the anonymous session in which it happened.
+        sa.Column("customer_id", sa.Text),
+        sa.Column("session_id", sa.Text),
         sa.Column("item_id", sa.Text),
         sa.Column("kind", sa.Text, nullable=False),
         sa.Column("occurred_at", sa.BigInteger, nullable=False),
@@ -61,6 +63,40 @@ def upgrade() -> None:
     )
     op.create_index("interactions_digest", "interactions", ["digest"], unique=True)
     op.create_index("interactions_customer", "interactions", ["customer_id", "revision"])
+    op.create_index(
+        "interactions_session",
+        "interactions",
+        ["session_id", "revision"],
+        sqlite_where=sa.text("session_id IS NOT NULL"),
+        postgresql_where=sa.text("session_id IS NOT NULL"),
+    )
+    op.create_table(
+        "sessions",
+        sa.Column("session_id", sa.Text, primary_key=True),
+        sa.Column("customer_id", sa.Text, nullable=False),
+        sa.Column("revision", sa.BigInteger, nullable=False),
+    )
+    op.create_index("sessions_customer", "sessions", ["customer_id"])
+    op.create_table(
+        "surveys",
+        sa.Column("digest", sa.LargeBinary(16), primary_key=True),
+        sa.Column("customer_id", sa.Text, nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("score", sa.Integer, nullable=False),
+        sa.Column("occurred_at", sa.BigInteger, nullable=False),
+        sa.Column("channel", sa.Text),
+        sa.Column("comment", sa.Text),
+        sa.Column("about", sa.Text),
+    )
+    op.create_index("surveys_customer", "surveys", ["customer_id"])
+    op.create_table(
+        "replays",
+        sa.Column("digest", sa.LargeBinary(16), primary_key=True),
+        sa.Column("body", sa.LargeBinary(16), nullable=False),
+        sa.Column("reply", sa.Text, nullable=False),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+    )
+    op.create_index("replays_created", "replays", ["created_at"])
     op.create_table(
         "offers",
         sa.Column("offer_id", sa.Text, primary_key=True),

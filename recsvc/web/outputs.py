@@ -1,0 +1,173 @@
+"""What goes out, as pydantic models; OpenAPI is made from them and the tests compare every reply with it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Out(BaseModel):
+    """What a caller gets."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Rejected(Out):
+    """One row that was refused: its place in the request, from 0, the field and what was wrong with it."""
+
+    index: int
+    code: str
+    message: str
+
+
+class Receipt(Out):
+    """What became of what was sent. A duplicate was there already and has no second effect."""
+
+    accepted: int
+    duplicates: int
+    rejected: list[Rejected]
+
+
+class Merged(Out):
+    """How much the session did so far; already: 1 when it was merged before."""
+
+    merged: int
+    already: int
+
+
+class ReasonOut(Out):
+    """Why an item is shown."""
+
+    code: str
+    item_id: str | None
+    share: float
+    text: str
+
+
+class FieldsOut(Out):
+    """What a shop page shows of an item."""
+
+    title: str
+    brand: str | None
+    categories: list[str]
+    price_cents: int | None
+    currency: str | None
+
+
+class ItemOut(Out):
+    """One item of a list."""
+
+    item_id: str
+    slot: int
+    score: float
+    source: str
+    propensity: float
+    reasons: list[ReasonOut]
+    fields: FieldsOut
+
+
+class ListReply(Out):
+    """A list. source: how it was made. fallback: the rung, when it is not from the customer's own history."""
+
+    recommendation_id: str
+    customer_id: str | None
+    placement: str
+    model_version: str | None
+    variant: str
+    source: Literal["personal", "live", "fallback"]
+    fallback: str | None
+    generated_at: datetime
+    items: list[ItemOut]
+
+
+class RelatedReply(ListReply):
+    """A list around an item."""
+
+    item_id: str
+
+
+class AgainItem(ItemOut):
+    """An item to buy again. interval_days: mean days between orders; null after one order."""
+
+    last_bought_at: datetime
+    interval_days: float | None
+
+
+class BuyAgainReply(ListReply):
+    """What to buy again."""
+
+    items: list[AgainItem]  # type: ignore[assignment]
+
+
+class OfferReason(Out):
+    """Why an offer is shown."""
+
+    code: str
+    item_id: str | None
+    text: str
+
+
+class OfferOut(Out):
+    """An offer. items: at most 20, those that say most to this customer first; items_in_all: how many it has.
+    estimated: names of fields that are estimates. p_redeem and uplift: null, nothing estimates them yet."""
+
+    offer_id: str
+    name: str
+    kind: str
+    score: float
+    p_redeem: float | None
+    uplift: float | None
+    value_cents: int | None
+    cost_cents: int | None
+    currency: str | None
+    benefit: str | None
+    items: list[str]
+    items_in_all: int
+    valid_from: datetime | None
+    valid_until: datetime | None
+    claim_id: str | None
+    estimated: list[str]
+    reasons: list[OfferReason]
+
+
+class OffersReply(Out):
+    """A customer's offers, best first."""
+
+    recommendation_id: str
+    customer_id: str
+    offers: list[OfferOut]
+
+
+class Health(Out):
+    """Whether the process answers."""
+
+    status: str
+
+
+class Ready(Out):
+    """Whether answers are complete, and what each part says."""
+
+    status: str
+    database: str
+    redis: str
+    model: str | None
+
+
+class ProblemField(Out):
+    """A field and what was wrong with it."""
+
+    field: str
+    message: str
+
+
+class Problem(Out):
+    """An error, RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[ProblemField]
+    request_id: str
