@@ -79,7 +79,7 @@ class Current:
             if model is None:
                 self.snapshot = Snapshot(state, None, None, None, None, {})
             elif model is not old.model or state.catalogue is not old.state.catalogue:
-                self.snapshot = _build(state, model, now)
+                self.snapshot = _renew(old, state, now) if model is old.model else _build(state, model, now)
             else:
                 shelf = old.shelf
                 if shelf is None or now >= shelf.until:
@@ -142,6 +142,36 @@ def _build(state: State, model: Model, now: float) -> Snapshot:
     # One list for nobody: the first reader of a mapped file pays for its pages, and that shall be no customer.
     lists.personal(model, EMPTY, shelf, np.empty(0, np.int64), 1)
     return Snapshot(state, model, shelf, _book(model, catalogue), availability, _categories(model, catalogue))
+
+
+def _renew(old: Snapshot, state: State, now: float) -> Snapshot:
+    """Return the snapshot of a newer catalogue for the same model, touching only what differs: stock and prices change
+    all day, and a full build of 68,000 items holds the interpreter for a third of a second."""
+    new, before = state.catalogue, old.catalogue
+    model, availability = old.model, old.availability
+    assert model is not None and availability is not None
+    if new.changed is None or new.since != before.change:
+        return _build(state, model, now)
+    ids = [one for one in new.changed if one in model.rows]
+    rows = np.array([model.rows[one] for one in ids], np.int64)
+    parts = []
+    for known, fresh in zip(_columns(availability), live.columns(new, ids), strict=True):
+        parts.append(known.copy())
+        parts[-1][rows] = fresh
+    fresh_availability = eligibility.Availability(*parts)
+    same = all(_categories_of(before.items.get(one)) == _categories_of(new.items.get(one)) for one in ids)
+    categories = old.categories if same else _categories(model, new)
+    book = old.book if before.offers == new.offers else _book(model, new)
+    shelf = eligibility.shelf(fresh_availability, now)
+    return Snapshot(state, model, shelf, book, fresh_availability, categories)
+
+
+def _columns(availability: eligibility.Availability) -> list[Array]:
+    return [getattr(availability, name) for name in eligibility.Availability.__slots__]
+
+
+def _categories_of(item: Any) -> list[str]:
+    return item.categories if item is not None else []
 
 
 def _book(model: Model, catalogue: Catalogue) -> offers.OfferBook:

@@ -42,6 +42,8 @@ def look_up(engine: sa.Engine, snapshot: Snapshot, customer_id: str, now: float)
     """Return what is known of a customer. Never fails: without the store, the model's word stands."""
     model = snapshot.model
     assert model is not None
+    if customer_id in snapshot.catalogue.unprofiled:
+        return Known(-1, EMPTY, False, 0, NOTHING, EMPTY.item_rows)
     row = customer_row(model, hash_customer(customer_id, snapshot.state.facts.customer_secret))
     history = own_history(model, row) if row >= 0 else EMPTY
     try:

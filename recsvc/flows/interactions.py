@@ -61,7 +61,7 @@ def record(shop: Shop, given: list[dict[str, Any]], rejected: list[dict[str, Any
                 news[row["customer_id"]] = max(news.get(row["customer_id"], 0), new[row["digest"]])
         return Receipt(len(new), len(rows) - len(new), rejected)
 
-    receipt = _once(shop, write, replay)
+    receipt = once(shop, write, replay)
     metrics.INTERACTIONS.labels("accepted").inc(receipt.accepted)
     metrics.INTERACTIONS.labels("duplicate").inc(receipt.duplicates)
     metrics.INTERACTIONS.labels("rejected").inc(len(receipt.rejected))
@@ -86,7 +86,7 @@ def record_surveys(
         new = surveys.append(connection, rows)
         return Receipt(new, len(rows) - new, rejected)
 
-    return _once(shop, write, replay)
+    return once(shop, write, replay)
 
 
 def merge(shop: Shop, customer_id: str, session_id: str, replay: Replay | None) -> dict[str, int]:
@@ -113,7 +113,7 @@ def merge(shop: Shop, customer_id: str, session_id: str, replay: Replay | None) 
             sessions.assign(connection, session_id, customer_id, 0)
         return Receipt(count - (not new), int(not new), [])
 
-    receipt = _once(shop, write, replay)
+    receipt = once(shop, write, replay)
     announce(shop, news)
     return {"merged": receipt.accepted, "already": receipt.duplicates}
 
@@ -131,7 +131,7 @@ def announce(shop: Shop, news: dict[str, int]) -> None:
     shop.current.refresh(shop.clock())
 
 
-def _once(shop: Shop, write: Callable[[sa.Connection], Receipt], replay: Replay | None) -> Receipt:
+def once(shop: Shop, write: Callable[[sa.Connection], Receipt], replay: Replay | None) -> Receipt:
     """Run `write` in a shared commit; under an idempotency key only the first time, later its kept answer."""
 
     def work(connection: sa.Connection) -> Receipt:

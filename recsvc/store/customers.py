@@ -6,19 +6,25 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from recsvc.store.database import metadata, upsert, writing
+from recsvc.store import catalogue
+from recsvc.store.database import metadata, writing
 
 customers = sa.Table(
     "customers", metadata,
     sa.Column("customer_id", sa.Text, primary_key=True), sa.Column("segment", sa.Text),
-    sa.Column("attributes", sa.JSON),
+    sa.Column("attributes", sa.JSON), sa.Column("tier", sa.Text), sa.Column("locale", sa.Text),
+    sa.Column("time_zone", sa.Text), sa.Column("consent", sa.JSON(none_as_null=True)),
+    sa.Column("preferred_channel", sa.Text), sa.Column("quiet_hours", sa.Text),
+    sa.Column("contact_cap", sa.BigInteger), sa.Column("profiling", sa.Boolean),
+    sa.Column("preferences", sa.JSON(none_as_null=True)), sa.Column("change", sa.BigInteger),
+    sa.Column("deleted", sa.Boolean),
 )  # fmt: skip
 
 
 def put(engine: sa.Engine, rows: list[dict[str, Any]]) -> None:
     """Insert or replace customers."""
     with writing(engine) as connection:
-        upsert(connection, customers, rows)
+        catalogue.put(connection, customers, rows)
 
 
 def segment(engine: sa.Engine, customer_id: str) -> str | None:
@@ -29,7 +35,9 @@ def segment(engine: sa.Engine, customer_id: str) -> str | None:
 
 def segments(engine: sa.Engine) -> dict[str, str]:
     """Return customer_id → segment for all who have one."""
-    query = sa.select(customers.c.customer_id, customers.c.segment).where(customers.c.segment.is_not(None))
+    query = sa.select(customers.c.customer_id, customers.c.segment).where(
+        customers.c.segment.is_not(None), sa.not_(customers.c.deleted)
+    )
     with engine.connect() as connection:
         return {customer_id: segment for customer_id, segment in connection.execute(query)}
 

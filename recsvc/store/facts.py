@@ -2,7 +2,7 @@
 
 database_id      a random name; an artifact made from another database is recognised by it
 customer_secret  the key under which artifacts and the cache hash customer ids
-catalogue        grows when items or offers change
+catalogue        grows when items, customers or offers change
 keys             grows when API keys change
 cache_epoch      grows when a write could not reach Redis; nothing cached under an older epoch is trusted
 """
@@ -54,7 +54,8 @@ def read(engine: sa.Engine) -> Facts:
     )  # fmt: skip
 
 
-def advance(connection: sa.Connection, name: str) -> None:
-    """Add one to a change number, inside the transaction of the change itself."""
+def advance(connection: sa.Connection, name: str) -> int:
+    """Add one to a change number and return it, inside the transaction of the change itself."""
     value = sa.cast(sa.cast(facts.c.value, sa.BigInteger) + 1, sa.Text)
-    connection.execute(sa.update(facts).where(facts.c.name == name).values(value=value))
+    changed = sa.update(facts).where(facts.c.name == name).values(value=value).returning(facts.c.value)
+    return int(connection.execute(changed).scalar_one())

@@ -6,8 +6,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from recsvc.store.database import metadata, upsert, writing
-from recsvc.store.facts import advance
+from recsvc.store import catalogue
+from recsvc.store.database import metadata, writing
 
 items = sa.Table(
     "items", metadata,
@@ -16,12 +16,13 @@ items = sa.Table(
     sa.Column("currency", sa.Text), sa.Column("stock", sa.BigInteger), sa.Column("active", sa.Boolean),
     sa.Column("sensitive", sa.Boolean), sa.Column("created_at", sa.BigInteger),
     sa.Column("available_from", sa.BigInteger), sa.Column("available_to", sa.BigInteger),
-    sa.Column("attributes", sa.JSON),
+    sa.Column("attributes", sa.JSON), sa.Column("cost_cents", sa.BigInteger), sa.Column("repeatable", sa.Boolean),
+    sa.Column("image_url", sa.Text), sa.Column("url", sa.Text), sa.Column("change", sa.BigInteger),
+    sa.Column("deleted", sa.Boolean),
 )  # fmt: skip
 
 
 def put(engine: sa.Engine, rows: list[dict[str, Any]]) -> None:
     """Insert or replace items. Workers see the change at their next poll."""
     with writing(engine) as connection:
-        upsert(connection, items, rows)
-        advance(connection, "catalogue")
+        catalogue.put(connection, items, rows)

@@ -15,6 +15,7 @@ import structlog
 
 from recsvc.store import facts as facts_store
 from recsvc.store import keys as keys_store
+from recsvc.store.customers import customers
 from recsvc.store.database import MICROSECONDS
 from recsvc.store.items import items
 from recsvc.store.offers import offers
@@ -24,13 +25,20 @@ log = structlog.get_logger("recsvc.live")
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Items and offers as of one change number. `items` maps item_id to its row of the database; `newest` has
-    those with a creation date, newest first."""
+    """Items and offers as of one change number.
+
+    items: item_id → its row of the database. newest: those with a creation date, newest first. unprofiled: customers
+    who want no profile. since: the change number it was made from, and changed: the items that differ from that one;
+    None where it was loaded whole.
+    """
 
     change: int = -1
     items: dict[str, Any] = field(default_factory=dict)
     offers: list[Any] = field(default_factory=list)
     newest: list[Any] = field(default_factory=list)
+    unprofiled: frozenset[str] = frozenset()
+    since: int = -1
+    changed: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +78,7 @@ class Live:
             return
         catalogue, keys = old.catalogue, old.keys
         if facts.catalogue != old.facts.catalogue:
-            catalogue = load_catalogue(self._engine, facts.catalogue)
+            catalogue = renew(self._engine, old.catalogue, facts.catalogue)
         if facts.keys != old.facts.keys:
             keys = keys_store.load(self._engine)
         self.state = replace(old, facts=facts, catalogue=catalogue, keys=keys)
@@ -78,16 +86,52 @@ class Live:
 
 def load_catalogue(engine: sa.Engine, change: int) -> Catalogue:
     """Return all items and offers. `change` was read before them, so what came between is loaded again."""
-    t = items.c
-    wanted = (
-        t.item_id, t.title, t.categories, t.brand, t.price_cents, t.currency, t.stock, t.active, t.sensitive,
-        t.created_at, t.available_from, t.available_to,
-    )  # fmt: skip
     with engine.connect() as connection:
-        found = {row.item_id: row for row in connection.execute(sa.select(*wanted))}
-        all_offers = list(connection.execute(sa.select(offers).order_by(offers.c.offer_id)))
-    newest = sorted((one for one in found.values() if one.created_at), key=lambda one: (-one.created_at, one.item_id))
-    return Catalogue(change, found, all_offers, newest)
+        found = {row.item_id: row for row in connection.execute(_items().where(sa.not_(items.c.deleted)))}
+        return Catalogue(change, found, _offers(connection), _newest(found), _unprofiled(connection))
+
+
+def renew(engine: sa.Engine, old: Catalogue, change: int) -> Catalogue:
+    """Return the catalogue as of `change`, reading the items written since `old`. Offers are few and read whole."""
+    with engine.connect() as connection:
+        rows = connection.execute(_items().where(items.c.change > old.change)).all()
+        found = dict(old.items)
+        for row in rows:
+            if row.deleted:
+                found.pop(row.item_id, None)
+            else:
+                found[row.item_id] = row
+        # Sorting the whole catalogue costs some ten milliseconds; stock and price, which change all day, need none.
+        moved = any(_dated(old.items.get(row.item_id)) != _dated(found.get(row.item_id)) for row in rows)
+        swapped = {row.item_id: row for row in rows}
+        newest = _newest(found) if moved else [swapped.get(one.item_id, one) for one in old.newest]
+        return Catalogue(
+            change, found, _offers(connection), newest, _unprofiled(connection), old.change, frozenset(swapped)
+        )
+
+
+def _items() -> sa.Select[Any]:
+    t = items.c
+    return sa.select(
+        t.item_id, t.title, t.categories, t.brand, t.price_cents, t.currency, t.stock, t.active, t.sensitive,
+        t.created_at, t.available_from, t.available_to, t.deleted,
+    )  # fmt: skip
+
+
+def _offers(connection: sa.Connection) -> list[Any]:
+    return list(connection.execute(sa.select(offers).where(sa.not_(offers.c.deleted)).order_by(offers.c.offer_id)))
+
+
+def _unprofiled(connection: sa.Connection) -> frozenset[str]:
+    return frozenset(connection.scalars(sa.select(customers.c.customer_id).where(customers.c.profiling.is_(False))))
+
+
+def _newest(found: dict[str, Any]) -> list[Any]:
+    return sorted((one for one in found.values() if one.created_at), key=lambda one: (-one.created_at, one.item_id))
+
+
+def _dated(row: Any) -> int | None:
+    return None if row is None else row.created_at
 
 
 def columns(catalogue: Catalogue, item_ids: list[str]) -> tuple[Any, Any, Any, Any, Any]:

@@ -6,8 +6,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from recsvc.store.database import metadata, upsert, writing
-from recsvc.store.facts import advance
+from recsvc.store import catalogue
+from recsvc.store.database import metadata, writing
 
 offers = sa.Table(
     "offers", metadata,
@@ -15,11 +15,11 @@ offers = sa.Table(
     sa.Column("benefit", sa.Text), sa.Column("value_cents", sa.BigInteger), sa.Column("cost_cents", sa.BigInteger),
     sa.Column("currency", sa.Text), sa.Column("starts_at", sa.BigInteger), sa.Column("ends_at", sa.BigInteger),
     sa.Column("active", sa.Boolean), sa.Column("items", sa.JSON), sa.Column("attributes", sa.JSON),
+    sa.Column("change", sa.BigInteger), sa.Column("deleted", sa.Boolean),
 )  # fmt: skip
 
 
 def put(engine: sa.Engine, rows: list[dict[str, Any]]) -> None:
     """Insert or replace offers. Workers see the change at their next poll."""
     with writing(engine) as connection:
-        upsert(connection, offers, rows)
-        advance(connection, "catalogue")
+        catalogue.put(connection, offers, rows)

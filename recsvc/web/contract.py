@@ -27,7 +27,8 @@ M = TypeVar("M", bound=BaseModel)
 @dataclass(frozen=True, slots=True)
 class Route:
     """One row of the API. `path` is as OpenAPI writes it; `query`, `body` and `reply` are pydantic models.
-    content: the reply's media type where there is no model for it. many: the body may also be an array, or lines."""
+    content: the reply's media type where there is no model for it. many: the body may also be an array, or lines.
+    patch: the body may hold any of the fields."""
 
     method: str
     path: str
@@ -39,6 +40,7 @@ class Route:
     content: str = "application/json"
     key: bool = True
     many: bool = False
+    patch: bool = False
 
 
 def read_query(model: type[M]) -> M:

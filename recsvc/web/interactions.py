@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from flask import Response, request
+from flask import Response
 
 from recsvc.concepts import KINDS
-from recsvc.errors import InvalidRequest, RecsvcError, TooLarge
+from recsvc.errors import InvalidRequest
 from recsvc.flows import interactions
-from recsvc.flows.interactions import Receipt as Outcome
 from recsvc.flows.interactions import Replay
 from recsvc.foreign import native
-from recsvc.intake import read_json
-from recsvc.web.contract import Route, body_bytes, idempotency_key, ndjson_lines, read_body, read_query, validated
+from recsvc.web.bulk import take
+from recsvc.web.contract import Route, idempotency_key, read_body, read_query, validated
 from recsvc.web.lists import shop
 from recsvc.web.outputs import Merged, Receipt
 from recsvc.web.schemas import InteractionBody, InteractionsQuery, MergeBody, Nothing, SurveyBody
 
-MAX_ROWS = 1000
-NDJSON = "application/x-ndjson"
 Rows = list[dict[str, Any]]
-Check = Callable[[Any], Rows]
-Store = Callable[[Rows, Rows, Replay | None], Outcome]
 
 
 def post() -> Response:
@@ -35,13 +29,13 @@ def post() -> Response:
     def check(value: Any) -> Rows:
         return [checked(one) for one in native(source, value)]
 
-    return _take(check, lambda rows, refused, replay: interactions.record(shop(), rows, refused, replay))
+    return take(check, lambda rows, refused, replay: interactions.record(shop(), rows, refused, replay))
 
 
 def post_surveys() -> Response:
     """Store survey answers; the answer comes after the commit."""
     read_query(Nothing)
-    return _take(_survey, lambda rows, refused, replay: interactions.record_surveys(shop(), rows, refused, replay))
+    return take(_survey, lambda rows, refused, replay: interactions.record_surveys(shop(), rows, refused, replay))
 
 
 def merge(customer_id: str) -> Response:
@@ -84,62 +78,6 @@ def _survey(value: Any) -> Rows:
         why = f"{body.score}, must be {low} to {high} for {body.kind}"
         raise InvalidRequest(f"score: {why}", {"score": why})
     return [{"occurred_at": datetime.now(UTC), **body.model_dump(exclude_none=True)}]
-
-
-def _take(check: Check, store: Store) -> Response:
-    """Read an object, an array or lines, store what is valid, and say what became of each.
-
-    A single object that is wrong is an error of the request; in an array or a stream it is a row of `rejected`.
-    """
-    key = idempotency_key()
-    if request.mimetype == NDJSON:
-        return _reply(_stream(check, store, key))
-    data = body_bytes()
-    replay = Replay(key, data) if key else None
-    value = read_json(data)
-    if not isinstance(value, list):
-        return _reply(store(check(value), [], replay))
-    if len(value) > MAX_ROWS:
-        raise TooLarge(f"body: {len(value)} rows, at most {MAX_ROWS}; send lines as {NDJSON}")
-    rows, refused = _sort(enumerate(value), check)
-    return _reply(store(rows, refused, replay))
-
-
-def _stream(check: Check, store: Store, key: str | None) -> Outcome:
-    """Store a stream chunk by chunk; each chunk is a commit of its own, so memory stays flat."""
-    total = Outcome(rejected=[])
-    place = untold = 0
-    for number, lines in enumerate(ndjson_lines()):
-        numbered = [(place + n, line) for n, line in enumerate(lines) if line.strip()]
-        rows, refused = _sort(numbered, lambda line: check(read_json(line)))
-        replay = Replay(f"{key}#{number}", b"".join(lines)) if key else None
-        found = store(rows, refused, replay)
-        total.accepted += found.accepted
-        total.duplicates += found.duplicates
-        told = MAX_ROWS - len(total.rejected)
-        total.rejected += found.rejected[:told]
-        untold += len(found.rejected[told:])
-        place += len(lines)
-    if untold:  # a stream has no bound, its answer must have one
-        total.rejected.append({"index": place, "code": "more", "message": f"and {untold} more were refused"})
-    return total
-
-
-def _sort(numbered: Any, check: Check) -> tuple[Rows, Rows]:
-    """Return what is valid, and for the rest its place, the field and the reason."""
-    rows: Rows = []
-    refused: Rows = []
-    for index, value in numbered:
-        try:
-            rows += check(value)
-        except RecsvcError as error:
-            code = next(iter(error.fields), "body")
-            refused.append({"index": index, "code": code, "message": error.message})
-    return rows, refused
-
-
-def _reply(found: Outcome) -> Response:
-    return Response(msgspec.json.encode(found), content_type="application/json")
 
 
 ROUTES = [

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from recsvc import __version__
-from recsvc.web import health, interactions, lists
+from recsvc.web import catalogue, health, interactions, lists
 from recsvc.web.contract import Route
 from recsvc.web.outputs import Problem
 from recsvc.web.schemas import ID_SCHEMA
@@ -33,6 +33,7 @@ def openapi() -> Response:
 ROUTES: list[Route] = [
     *lists.ROUTES,
     *interactions.ROUTES,
+    *catalogue.ROUTES,
     *health.ROUTES,
     Route("GET", "/openapi.json", "This description", openapi, key=False),
 ]
@@ -80,6 +81,8 @@ def _operation(route: Route) -> dict[str, Any]:
     }  # fmt: skip
     if route.body:
         one = _ref(route.body)
+        if route.patch:
+            one = {"type": "object", "description": f"Any of the fields of {route.body.__name__}."}
         either = {"oneOf": [one, {"type": "array", "items": one, "maxItems": 1000}]} if route.many else one
         content = {"application/json": {"schema": either}}
         if route.many:
@@ -97,8 +100,8 @@ def _responses(route: Route) -> dict[str, Any]:
     statuses = {"400": "The caller sent something that cannot be read."}
     if route.key:
         statuses["401"] = "No live key."
-    if "{item_id}" in route.path:
-        statuses["404"] = "No such item in the catalogue."
+    if "{item_id}" in route.path or "{offer_id}" in route.path or (route.path == "/v1/customers/{customer_id}"):
+        statuses["404"] = "There is none of that id."
     if route.body:
         statuses |= {
             "409": "The idempotency key was used with another body.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -171,3 +171,81 @@ class Problem(Out):
     detail: str
     errors: list[ProblemField]
     request_id: str
+
+
+class ItemRow(Out):
+    """An item as it is stored."""
+
+    item_id: str
+    parent_id: str | None
+    title: str
+    categories: list[str]
+    brand: str | None
+    price_cents: int | None
+    cost_cents: int | None
+    currency: str | None
+    stock: int | None
+    active: bool
+    created_at: datetime | None
+    available_from: datetime | None
+    available_to: datetime | None
+    repeatable: bool | None
+    sensitive: bool
+    image_url: str | None
+    url: str | None
+    attributes: dict[str, Any]
+
+
+class CustomerOut(Out):
+    """A customer as it is stored; what was never said is null."""
+
+    customer_id: str
+    attributes: dict[str, Any]
+    segment: str | None
+    tier: str | None
+    locale: str | None
+    time_zone: str | None
+    consent: dict[str, bool] | None
+    preferred_channel: str | None
+    quiet_hours: str | None
+    contact_cap: int | None
+    profiling: bool | None
+    preferences: list[str] | None
+
+
+class OfferRow(Out):
+    """An offer as it is stored."""
+
+    offer_id: str
+    name: str
+    kind: str
+    benefit: str | None
+    value_cents: int | None
+    cost_cents: int | None
+    currency: str | None
+    starts_at: datetime | None
+    ends_at: datetime | None
+    active: bool
+    items: list[str]
+    attributes: dict[str, Any]
+
+
+class ItemsPage(Out):
+    """Items in order of id. cursor: for the next page; null at the end."""
+
+    items: list[ItemRow]
+    cursor: str | None
+
+
+class CustomersPage(Out):
+    """Customers in order of id. cursor: for the next page; null at the end."""
+
+    customers: list[CustomerOut]
+    cursor: str | None
+
+
+class OffersPage(Out):
+    """Offers in order of id. cursor: for the next page; null at the end."""
+
+    offers: list[OfferRow]
+    cursor: str | None

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
 
 from recsvc import intake
-from recsvc.concepts import CHANNELS, KIND_NAMES, PLACEMENTS
+from recsvc.concepts import CHANNELS, KIND_NAMES, OFFER_KINDS, PLACEMENTS
 from recsvc.foreign import SOURCES
 
 ID_SCHEMA: dict[str, Any] = {
     "type": "string", "minLength": 1, "maxLength": intake.ID_BYTES,
     "description": "1 to 256 bytes of UTF-8; any character but controls; not '.' or '..'.",
 }  # fmt: skip
+
+
+_FAR = datetime(2100, 1, 1, tzinfo=UTC)
 
 
 def _moment(value: object, info: ValidationInfo) -> datetime:
@@ -175,3 +178,81 @@ class MergeBody(In):
 
     model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True)
     session_id: Id = Field(alias="from", description="The session's id.")
+
+
+class PageQuery(In):
+    """Parameters of a listing."""
+
+    cursor: Annotated[str, Field(max_length=1024)] | None = Field(None, description="From the page before.")
+    limit: Annotated[int, _whole(1, 1000), _whole_schema(1, 1000, "How many at most.")] = 100
+
+
+Cents = Annotated[int, Field(ge=0, le=intake.MAX_INT)]
+Currency = Annotated[str, Field(pattern="^[A-Z]{3}$")]
+Words = Annotated[list[Text], Field(max_length=50)]
+AnyMoment = Annotated[
+    datetime,
+    BeforeValidator(lambda value: intake.moment(value, _FAR)),
+    WithJsonSchema({"oneOf": [{"type": "string", "format": "date-time"}, {"type": "number"}],
+                    "description": "RFC 3339 with a time zone, or epoch seconds; before 2100."}),
+]  # fmt: skip
+
+
+class ItemBody(In):
+    """An item, whole: what is left out takes its default. `stock` null is unlimited."""
+
+    item_id: Id
+    parent_id: Id | None = None
+    title: Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_plain)]
+    categories: Words = []
+    brand: Text | None = None
+    price_cents: Cents | None = None
+    cost_cents: Cents | None = None
+    currency: Currency | None = None
+    stock: Cents | None = None
+    active: bool = True
+    created_at: AnyMoment | None = Field(None, description="Now when missing.")
+    available_from: AnyMoment | None = None
+    available_to: AnyMoment | None = None
+    repeatable: bool | None = None
+    sensitive: bool = False
+    image_url: Text | None = None
+    url: Text | None = None
+    attributes: dict[str, Any] = {}
+
+
+class CustomerBody(In):
+    """A customer, whole. A channel that `consent` does not name is not consented. `profiling` false: only lists that
+    are the same for everybody, and no part in training."""
+
+    customer_id: Id
+    attributes: dict[str, Any] = {}
+    segment: Text | None = None
+    tier: Text | None = None
+    locale: Text | None = None
+    time_zone: Text | None = None
+    consent: dict[Channel, bool] = {}
+    preferred_channel: Channel | None = None
+    quiet_hours: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$")] | None = Field(
+        None, description="As 21:00-08:00, in the customer's time zone."
+    )
+    contact_cap: Annotated[int, Field(ge=0, le=1000)] | None = None
+    profiling: bool = True
+    preferences: Words = []
+
+
+class OfferBody(In):
+    """An offer, whole. It is open to every customer while it is active and within its dates."""
+
+    offer_id: Id
+    name: Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_plain)]
+    kind: Annotated[str, _one_of(OFFER_KINDS), _one_of_schema(OFFER_KINDS, "What it gives.")]
+    benefit: Text | None = None
+    value_cents: Cents | None = None
+    cost_cents: Cents | None = None
+    currency: Currency | None = None
+    starts_at: AnyMoment | None = None
+    ends_at: AnyMoment | None = None
+    active: bool = True
+    items: Annotated[list[Id], Field(max_length=100_000)] = []
+    attributes: dict[str, Any] = {}

@@ -32,12 +32,31 @@ def upgrade() -> None:
         sa.Column("available_from", sa.BigInteger),
         sa.Column("available_to", sa.BigInteger),
         sa.Column("attributes", sa.Text, nullable=False),
+        sa.Column("cost_cents", sa.BigInteger),
+        sa.Column("repeatable", sa.Boolean),
+        sa.Column("image_url", sa.Text),
+        sa.Column("url", sa.Text),
+        # The catalogue's change number at the last write, and whether that write took the row away.
+        sa.Column("change", sa.BigInteger, nullable=False),
+        sa.Column("deleted", sa.Boolean, nullable=False),
     )
+    op.create_index("items_change", "items", ["change"])
     op.create_table(
         "customers",
         sa.Column("customer_id", sa.Text, primary_key=True),
         sa.Column("segment", sa.Text),
         sa.Column("attributes", sa.Text, nullable=False),
+        sa.Column("tier", sa.Text),
+        sa.Column("locale", sa.Text),
+        sa.Column("time_zone", sa.Text),
+        sa.Column("consent", sa.Text),
+        sa.Column("preferred_channel", sa.Text),
+        sa.Column("quiet_hours", sa.Text),
+        sa.Column("contact_cap", sa.BigInteger),
+        sa.Column("profiling", sa.Boolean),
+        sa.Column("preferences", sa.Text),
+        sa.Column("change", sa.BigInteger, nullable=False),
+        sa.Column("deleted", sa.Boolean, nullable=False),
     )
     op.create_table(
         "interactions",
@@ -111,6 +130,8 @@ def upgrade() -> None:
         sa.Column("active", sa.Boolean, nullable=False),
         sa.Column("items", sa.Text, nullable=False),
         sa.Column("attributes", sa.Text, nullable=False),
+        sa.Column("change", sa.BigInteger, nullable=False),
+        sa.Column("deleted", sa.Boolean, nullable=False),
     )
     op.create_table(
         "keys",

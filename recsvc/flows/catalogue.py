@@ -1,0 +1,136 @@
+"""The catalogue over the API: put, patch, look, list and take away items, customers and offers.
+
+A write takes effect in this worker before it is acknowledged and in every other at its next look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from recsvc.errors import InvalidRequest, NotFound
+from recsvc.flows.interactions import Receipt, Replay, once
+from recsvc.flows.shop import Shop
+from recsvc.intake import shorten
+from recsvc.store import catalogue
+from recsvc.store.customers import customers
+from recsvc.store.database import MICROSECONDS
+from recsvc.store.items import items
+from recsvc.store.offers import offers
+
+TABLES: dict[str, sa.Table] = {"items": items, "customers": customers, "offers": offers}
+KEYS = {"items": "item_id", "customers": "customer_id", "offers": "offer_id"}
+Fields = dict[str, Any]
+
+
+def put(shop: Shop, noun: str, rows: list[Fields], refused: list[Fields], replay: Replay | None) -> Receipt:
+    """Write rows whole, in one commit; a field that is left out takes its default. `duplicates` is always 0.
+
+    Raises:
+        Unavailable: nothing was kept. Conflict: the idempotency key was used with another body.
+    """
+    stored = [_stored(one) for one in rows]
+
+    def write(connection: sa.Connection) -> Receipt:
+        catalogue.put(connection, TABLES[noun], stored)
+        return Receipt(len(stored), 0, refused)
+
+    receipt = once(shop, write, replay)
+    shop.current.refresh(shop.clock())
+    return receipt
+
+
+def patch(shop: Shop, noun: str, row_id: str, check: Callable[[Fields], Fields]) -> Fields:
+    """Change some fields of a row and return it. `check` gets the row as it was and returns the row as it shall be.
+
+    Raises:
+        NotFound: no such row. InvalidRequest: from `check`. Unavailable: nothing was kept.
+    """
+
+    def write(connection: sa.Connection) -> Fields:
+        before = catalogue.get(connection, TABLES[noun], row_id)
+        if before is None:
+            raise _missing(noun, row_id)
+        catalogue.put(connection, TABLES[noun], [_stored(check(shown(before)))])
+        return catalogue.get(connection, TABLES[noun], row_id) or {}
+
+    found = shop.writer.submit(write)
+    shop.current.refresh(shop.clock())
+    return shown(found)
+
+
+def get(shop: Shop, noun: str, row_id: str) -> Fields:
+    """Return one row.
+
+    Raises:
+        NotFound: no such row.
+    """
+    with shop.engine.connect() as connection:
+        found = catalogue.get(connection, TABLES[noun], row_id)
+    if found is None:
+        raise _missing(noun, row_id)
+    return shown(found)
+
+
+def page(shop: Shop, noun: str, cursor: str | None, limit: int) -> Fields:
+    """Return rows in order of id and the cursor of the next page, None at the end.
+
+    Raises:
+        InvalidRequest: not a cursor of ours.
+    """
+    after = None
+    if cursor is not None:
+        try:
+            after = bytes.fromhex(cursor).decode("utf-8")
+        except ValueError:
+            raise InvalidRequest(f"cursor: {shorten(cursor)} is not one of ours", {"cursor": "not ours"}) from None
+    with shop.engine.connect() as connection:
+        rows = catalogue.page(connection, TABLES[noun], after, limit + 1)
+    more = len(rows) > limit
+    following = rows[limit - 1][KEYS[noun]].encode("utf-8").hex() if more else None
+    return {noun: [shown(row) for row in rows[:limit]], "cursor": following}
+
+
+def delete(shop: Shop, noun: str, row_id: str) -> None:
+    """Take a row away; interactions that name it stay.
+
+    Raises:
+        NotFound: no such row. Unavailable: nothing was kept.
+    """
+    if not shop.writer.submit(lambda connection: catalogue.delete(connection, TABLES[noun], row_id)):
+        raise _missing(noun, row_id)
+    shop.current.refresh(shop.clock())
+
+
+def shown(row: Fields) -> Fields:
+    """Return a row as the API shows it: times as RFC 3339."""
+    return {
+        name: _moment(value) if name.endswith(("_at", "_from", "_to")) and isinstance(value, int) else value
+        for name, value in row.items()
+    }
+
+
+def _stored(row: Fields) -> Fields:
+    return {
+        name: round(value.timestamp() * MICROSECONDS) if isinstance(value, datetime) else value
+        for name, value in row.items()
+    }
+
+
+def _moment(micro: int) -> str:
+    at = datetime.fromtimestamp(micro // MICROSECONDS, tz=UTC).replace(microsecond=micro % MICROSECONDS)
+    return at.isoformat().replace("+00:00", "Z")
+
+
+def _missing(noun: str, row_id: str) -> NotFound:
+    name = KEYS[noun]
+    return NotFound(f"{name}: {shorten(row_id)} does not exist", {name: "does not exist"})
+
+
+def encode(value: Fields) -> bytes:
+    """Return the bytes of a reply."""
+    return msgspec.json.encode(value)

@@ -1,0 +1,77 @@
+"""Writes in bulk: one object, an array of at most 1,000, or a stream of lines; one bad row never fails the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from flask import Response, request
+
+from recsvc.errors import RecsvcError, TooLarge
+from recsvc.flows.interactions import Receipt as Outcome
+from recsvc.flows.interactions import Replay
+from recsvc.intake import read_json
+from recsvc.web.contract import body_bytes, idempotency_key, ndjson_lines
+
+MAX_ROWS = 1000
+NDJSON = "application/x-ndjson"
+Rows = list[dict[str, Any]]
+Check = Callable[[Any], Rows]
+Store = Callable[[Rows, Rows, Replay | None], Outcome]
+
+
+def take(check: Check, store: Store) -> Response:
+    """Read an object, an array or lines, store what is valid, and say what became of each.
+
+    A single object that is wrong is an error of the request; in an array or a stream it is a row of `rejected`.
+    """
+    key = idempotency_key()
+    if request.mimetype == NDJSON:
+        return _reply(_stream(check, store, key))
+    data = body_bytes()
+    replay = Replay(key, data) if key else None
+    value = read_json(data)
+    if not isinstance(value, list):
+        return _reply(store(check(value), [], replay))
+    if len(value) > MAX_ROWS:
+        raise TooLarge(f"body: {len(value)} rows, at most {MAX_ROWS}; send lines as {NDJSON}")
+    rows, refused = _sort(enumerate(value), check)
+    return _reply(store(rows, refused, replay))
+
+
+def _stream(check: Check, store: Store, key: str | None) -> Outcome:
+    """Store a stream chunk by chunk; each chunk is a commit of its own, so memory stays flat."""
+    total = Outcome(rejected=[])
+    place = untold = 0
+    for number, lines in enumerate(ndjson_lines()):
+        numbered = [(place + n, line) for n, line in enumerate(lines) if line.strip()]
+        rows, refused = _sort(numbered, lambda line: check(read_json(line)))
+        replay = Replay(f"{key}#{number}", b"".join(lines)) if key else None
+        found = store(rows, refused, replay)
+        total.accepted += found.accepted
+        total.duplicates += found.duplicates
+        told = MAX_ROWS - len(total.rejected)
+        total.rejected += found.rejected[:told]
+        untold += len(found.rejected[told:])
+        place += len(lines)
+    if untold:  # a stream has no bound, its answer must have one
+        total.rejected.append({"index": place, "code": "more", "message": f"and {untold} more were refused"})
+    return total
+
+
+def _sort(numbered: Any, check: Check) -> tuple[Rows, Rows]:
+    """Return what is valid, and for the rest its place, the field and the reason."""
+    rows: Rows = []
+    refused: Rows = []
+    for index, value in numbered:
+        try:
+            rows += check(value)
+        except RecsvcError as error:
+            code = next(iter(error.fields), "body")
+            refused.append({"index": index, "code": code, "message": error.message})
+    return rows, refused
+
+
+def _reply(found: Outcome) -> Response:
+    return Response(msgspec.json.encode(found), content_type="application/json")
