@@ -7,6 +7,20 @@ workers have no keep-alive.
 import os
 from pathlib import Path
 
+from gunicorn import glogging
+
+
+class Logger(glogging.Logger):
+    """gunicorn's own, without the request lines of callers: they hold ids."""
+
+    def warning(self, msg, *args, **kwargs):
+        """Log a warning, unless it quotes a request."""
+        if not str(msg).startswith("Invalid request"):
+            super().warning(msg, *args, **kwargs)
+
+
+logger_class = Logger
+
 worker_class = "gthread"
 wsgi_app = "recsvc.app:create_app()"
 keepalive = 75

@@ -16,13 +16,14 @@ from flask import Flask, Response, g, request
 
 from recsvc import logs, metrics
 from recsvc.errors import InvalidRequest
-from recsvc.flows import health
+from recsvc.flows import announce, health
 from recsvc.flows.current import Current
+from recsvc.flows.pending import Pending
 from recsvc.flows.replies import new_id
 from recsvc.flows.shop import Shop
 from recsvc.intake import identifier
-from recsvc.settings import Settings
-from recsvc.store import database
+from recsvc.settings import Settings, load
+from recsvc.store import database, facts
 from recsvc.store.cache import Cache
 from recsvc.store.live import Live
 from recsvc.web import auth, errors
@@ -36,17 +37,21 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 def create_shop(settings: Settings) -> Shop:
     """Return the shop of these settings: store, cache, live state and model."""
     engine = database.connect(settings.sql_url)
-    database.migrate(engine)
+    if not facts.exist(engine):  # `recsvc serve` made them; a worker that starts must not need the write lock
+        database.migrate(engine)
+        facts.ensure(engine)
     url = None if settings.redis_url == "off" else settings.redis_url or None
     cache = Cache(url, settings.redis_timeout_ms / 1000, settings.cache_seconds)
-    current = Current(Live(engine), settings.artifact_root, settings.poll_ms / 1000)
-    return Shop(settings, engine, database.Writer(engine), cache, current, time.time)
+    current = Current(engine, Live(engine), settings.artifact_root, settings.poll_ms / 1000)
+    return Shop(
+        settings, engine, database.Writer(engine, max(1, settings.threads - 2)), cache, current, time.time, Pending()
+    )
 
 
 def create_app(settings: Settings | None = None) -> Flask:
     """Return the service. Starts the thread that looks for new models and catalogues."""
     logs.configure()
-    shop = create_shop(settings or Settings())
+    shop = create_shop(settings or load())
     app = Flask("recsvc", static_folder=None)
     app.extensions["recsvc"] = shop
     app.url_map.converters["id"] = IdConverter
@@ -66,7 +71,7 @@ def create_app(settings: Settings | None = None) -> Flask:
 
         pages.install(app)
     app.wsgi_app = RawPath(app.wsgi_app)  # type: ignore[method-assign]
-    shop.current.start()
+    shop.current.start(lambda: announce.distrust(shop))
     return app
 
 

@@ -19,6 +19,7 @@ ID_BYTES: Final = 256
 MAX_DEPTH: Final = 32
 # Nobody sold anything online before this, and a shop's clock may be this far ahead of ours.
 EARLIEST: Final = datetime(1990, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(2100, 1, 1, tzinfo=UTC)
 AHEAD: Final = timedelta(minutes=10)
 MAX_INT: Final = 2**53 - 1  # the largest integer every JSON reader keeps exactly
 
@@ -72,7 +73,7 @@ def moment(value: object, now: datetime) -> datetime:
             raise ValueError("must have a time zone")
         at = value.astimezone(UTC)
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        if not math.isfinite(value) or not 0 <= value < 253402300800:
+        if not 0 <= value < 253402300800:  # also false for NaN
             raise ValueError("must be RFC 3339 or epoch seconds")
         at = datetime.fromtimestamp(value, UTC)
     elif isinstance(value, str) and _TIME.fullmatch(value):

@@ -18,7 +18,7 @@ INTERACTIONS = Counter("recsvc_interactions_total", "Interactions by outcome.", 
 RELOADS = Counter("recsvc_model_reloads_total", "Looks at a new model: loaded or refused.", ["result"])
 MODEL = Gauge(
     "recsvc_model_published_seconds", "Epoch seconds at which the model in use was published; 0: none.",
-    multiprocess_mode="min",
+    multiprocess_mode="livemin",
 )  # fmt: skip
 
 

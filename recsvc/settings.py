@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from recsvc.errors import InvalidRequest
 
 
 class Settings(BaseSettings):
@@ -21,7 +23,7 @@ class Settings(BaseSettings):
     )
     artifacts: Path | None = Field(None, description="Folder of published models; empty: `artifacts` in the home.")
     host: str = Field("127.0.0.1", description="Address to bind; another than loopback needs an API key to exist.")
-    port: int = Field(8000, ge=0, le=65535, description="Port to bind.")
+    port: int = Field(8000, ge=1, le=65535, description="Port to bind.")
     workers: int = Field(min(os.cpu_count() or 1, 8), ge=1, le=64, description="gunicorn worker processes.")
     threads: int = Field(8, ge=1, le=128, description="Threads in each worker.")
     pages: bool = Field(False, description="1 serves the page `/` and `/docs`, on loopback only. For demonstrations.")
@@ -38,6 +40,21 @@ class Settings(BaseSettings):
     def artifact_root(self) -> Path:
         """The folder of published models in use."""
         return self.artifacts or self.home.absolute() / "artifacts"
+
+
+def load() -> Settings:
+    """Return the settings of the environment.
+
+    Raises:
+        InvalidRequest: names the variable and what was wrong with it.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        told = [
+            f"RECSVC_{str(one['loc'][0]).upper()}: {one['input']!r}, {one['msg'].lower()}" for one in error.errors()
+        ]
+        raise InvalidRequest("; ".join(told)) from None
 
 
 def configs_folder() -> Path:

@@ -156,6 +156,19 @@ def _until(true: Any, seconds: float = 10.0) -> None:
 until = _until
 
 
+def worker(place: Place, **settings: Any) -> Any:
+    """Return a client of a worker that has settled: at its start it lets nothing cached before be trusted."""
+    engine = database.connect(place.settings.sql_url)
+    before = facts.read(engine).cache_epoch
+    app = create_app(place.settings.model_copy(update={"poll_ms": 50, **settings}))
+    current = app.extensions["recsvc"].current
+    _until(lambda: facts.read(engine).cache_epoch > before and current.snapshot.state.facts == facts.read(engine))
+    engine.dispose()
+    client = app.test_client()
+    client.environ_base["HTTP_X_API_KEY"] = place.key
+    return client
+
+
 def _plant(home: Path) -> Place:
     settings = Settings(home=home, redis_url="off")
     engine = database.connect(settings.sql_url)

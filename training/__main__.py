@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
+# implicit runs its own threads; OpenBLAS beside them would make each wait for the other. Before numpy loads.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +19,8 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from recsvc.errors import RecsvcError
-from recsvc.settings import Settings, configs_folder
+from recsvc.settings import configs_folder
+from recsvc.settings import load as load_settings
 from recsvc.store import database
 
 BAD_INPUT = 2
@@ -35,7 +41,7 @@ def train(
     from training import run
     from training.config import load
 
-    settings = Settings()
+    settings = load_settings()
     chosen = load(config or configs_folder() / "training.yaml")
     engine = database.connect(settings.sql_url)
     database.migrate(engine)

@@ -51,7 +51,7 @@ def without_customers(found: dict[str, Array], depth: int) -> dict[str, Array]:
     """Return the arrays with no customer in them: enough for evaluation, where histories come from the matrix."""
     none = np.empty(0, np.int32)
     return {
-        **found, **_own(none, History(*(np.empty(0, np.int64),) * 6), np.zeros(1, np.int64), b"x", []),
+        **found, **_own(none, History(*(np.empty(0, np.int64),) * 7), np.zeros(1, np.int64), b"x", []),
         **_blank(0, depth), "segment_rows": np.empty((0, _SEGMENT_ITEMS), np.int32),
     }  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -45,11 +46,15 @@ class Matrix:
 
 def build(log: Log, config: Config) -> Matrix:
     """Return the matrix of a log that is not empty. Items and customers without an event get no row."""
-    decay = Decay(float(log.events.at.max()), config.history.taste_half_life_days, config.history.repeat_half_life_days)
+    decay = Decay(
+        min(float(log.events.at.max()), time.time()),
+        config.history.taste_half_life_days,
+        config.history.repeat_half_life_days,
+    )
     customer_codes, customers = np.unique(log.customers, return_inverse=True)
     item_codes, items = np.unique(log.events.item_rows, return_inverse=True)
     events = replace(log.events, item_rows=items.astype(np.int32))
-    groups, history, _ = collect(customers, events, decay)
+    groups, history = collect(customers, events, decay)
     offsets = np.searchsorted(groups, np.arange(len(customer_codes) + 1))
     sales = _sales(customers, items, log)
     return Matrix(customer_codes, item_codes, decay, offsets.astype(np.int64), history, *sales)
@@ -58,17 +63,19 @@ def build(log: Log, config: Config) -> Matrix:
 def confidence(matrix: Matrix, alpha: float) -> sparse.csr_matrix:
     """Return the (customers, items) float32 matrix that ALS learns from; negative where evidence is against."""
     values = confidence_of(matrix.history.weights, alpha)
-    full = sparse.csr_matrix((values, matrix.history.item_rows, matrix.offsets), shape=matrix.shape)
+    return _sparse(values, matrix)
+
+
+def _sparse(values: Array, matrix: Matrix) -> sparse.csr_matrix:
+    # Copies: dropping the zeros compacts these arrays in place, and they are the history's own.
+    full = sparse.csr_matrix((values, matrix.history.item_rows.copy(), matrix.offsets.copy()), shape=matrix.shape)
     full.eliminate_zeros()
     return full
 
 
 def liked(matrix: Matrix) -> sparse.csr_matrix:
     """Return the (customers, items) float32 matrix of ones where the evidence is positive."""
-    values = (matrix.history.weights > 0).astype(np.float32)
-    full = sparse.csr_matrix((values, matrix.history.item_rows, matrix.offsets), shape=matrix.shape)
-    full.eliminate_zeros()
-    return full
+    return _sparse(matrix.history.liked.astype(np.float32), matrix)
 
 
 def baskets(log: Log, matrix: Matrix) -> sparse.csr_matrix:
@@ -84,12 +91,8 @@ def baskets(log: Log, matrix: Matrix) -> sparse.csr_matrix:
 def _sales(customers: Array, items: Array, log: Log) -> tuple[Array, Array, Array]:
     e = log.events
     days = (e.at // int(DAY)).astype(np.int64)
-    # One customer's order of one item counts once, however many lines it had.
-    bought = np.flatnonzero(e.purchases)
-    lines = np.stack([customers[bought], items[bought], e.orders[bought]])
-    _, first = np.unique(lines, axis=1, return_index=True)
-    bought = bought[first]
-    back = np.flatnonzero(log.returned)
+    # One customer's order of one item counts once, however many lines it had; so does its return, refund or cancel.
+    bought, back = (_once(np.flatnonzero(mask), customers, items, e.orders) for mask in (e.purchases, log.returned))
     where = np.concatenate([bought, back])
     signs = np.concatenate([np.ones(len(bought)), -np.ones(len(back))])
     key = days[where] * (int(items.max()) + 1) + items[where]
@@ -99,3 +102,8 @@ def _sales(customers: Array, items: Array, log: Log) -> tuple[Array, Array, Arra
         (distinct % width).astype(np.int32), (distinct // width).astype(np.int32),
         np.bincount(inverse, signs, len(distinct)).astype(np.float32),
     )  # fmt: skip
+
+
+def _once(where: Array, customers: Array, items: Array, orders: Array) -> Array:
+    lines = np.stack([customers[where], items[where], orders[where]])
+    return where[np.unique(lines, axis=1, return_index=True)[1]]

@@ -15,7 +15,7 @@ from recsvc.engine.history import Events
 from recsvc.store import interactions
 
 _FIELDS = ("customer_id", "item_id", "kind", "occurred_at", "stars", "reason", "order_id")
-_RETURNS = ("return", "refund")
+_RETURNS = ("return", "refund", "cancel")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Log:
     """All interactions that name an item.
 
     customer_ids, item_ids: the distinct ids, codes point into them. customers: (e,) int32 codes.
-    events: the interactions, `item_rows` being item codes. returned: (e,) bool, a return or refund.
+    events: the interactions, `item_rows` being item codes. returned: (e,) bool, a return, refund or cancel.
     """
 
     customer_ids: list[str]

@@ -22,7 +22,7 @@ from recsvc.app import create_shop
 from recsvc.cli import serve, smoke
 from recsvc.errors import InvalidRequest
 from recsvc.flows import showcase
-from recsvc.settings import Settings
+from recsvc.settings import Settings, load
 from recsvc.store import database, keys
 
 console = Console(stderr=True)
@@ -39,7 +39,7 @@ def demo(
     """Prepare the demo shop when it is missing or old, serve it on loopback and say what to look at."""
     if with_parent:
         embedded.bind_to_parent()
-    settings = Settings(pages=True, host="127.0.0.1")
+    settings = load().model_copy(update={"pages": True, "host": "127.0.0.1"})
     serve.check_port(settings)
     home = settings.home.absolute()
     if not _is_fresh(home):

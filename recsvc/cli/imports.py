@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from recsvc.errors import InvalidRequest
 from recsvc.flows.imports import NOUNS, import_files
-from recsvc.settings import Settings
+from recsvc.settings import load
 from recsvc.store import database, facts
 
 
@@ -22,7 +22,7 @@ def import_command(
     """Read files into the store. Doing it again adds nothing twice."""
     if noun not in NOUNS:
         raise InvalidRequest(f"{noun}: must be one of {', '.join(NOUNS)}")
-    engine = database.connect(Settings().sql_url)
+    engine = database.connect(load().sql_url)
     database.migrate(engine)
     facts.ensure(engine)
     columns = (

@@ -6,8 +6,10 @@ gunicorn. Whatever ends this process ends both, SIGKILL included.
 
 from __future__ import annotations
 
+import fcntl
 import ipaddress
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,7 +17,8 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from types import FrameType
@@ -26,7 +29,7 @@ import typer
 
 from recsvc import embedded, logs
 from recsvc.errors import InvalidRequest
-from recsvc.settings import Settings, configs_folder
+from recsvc.settings import Settings, configs_folder, load
 from recsvc.store import database, facts, keys
 
 log = structlog.get_logger("recsvc.serve")
@@ -40,7 +43,7 @@ def serve(
     """Serve the API. Settings come from RECSVC_… variables."""
     if with_parent:
         embedded.bind_to_parent()
-    sys.exit(run(Settings(), lambda: None))
+    sys.exit(run(load(), lambda: None))
 
 
 def run(settings: Settings, when_ready: Callable[[], object]) -> int:
@@ -56,7 +59,8 @@ def run(settings: Settings, when_ready: Callable[[], object]) -> int:
     check(settings)
     environment = {**os.environ, **_variables(settings)}
     # A short path: a Unix socket's may have 108 bytes, and a home folder may lie deep in a tree.
-    with tempfile.TemporaryDirectory(prefix="recsvc-") as folder:
+    _sweep()
+    with _alone(settings), tempfile.TemporaryDirectory(prefix=f"recsvc-{os.getpid()}-") as folder:
         environment["PROMETHEUS_MULTIPROC_DIR"] = f"{folder}/counters"
         redis = Redis(settings, Path(folder) / "redis.sock")
         if redis.url:
@@ -69,6 +73,33 @@ def run(settings: Settings, when_ready: Callable[[], object]) -> int:
                 server.terminate()
                 server.wait()
             redis.end()
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """Hold the home folder while its cache is our own: two services with a Redis each would not hear of each other.
+
+    Raises:
+        InvalidRequest: another service holds it.
+    """
+    if settings.redis_url:
+        yield
+        return
+    with (settings.home / "serve.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            why = "runs another service; share a Redis by RECSVC_REDIS_URL, or name another folder"
+            raise InvalidRequest(f"RECSVC_HOME: {settings.home} {why}") from None
+        yield
+
+
+def _sweep() -> None:
+    """Remove the folders of services that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob("recsvc-[0-9]*-*"):
+        pid = folder.name.split("-")[1]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists() and Path("/proc/self").exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 class Redis:
@@ -112,6 +143,7 @@ def check(settings: Settings) -> None:
     engine = database.connect(settings.sql_url)
     database.migrate(engine)
     facts.ensure(engine)
+    settings.home.mkdir(parents=True, exist_ok=True)
     check_port(settings)
     if _is_loopback(settings.host):
         return

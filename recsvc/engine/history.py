@@ -6,7 +6,7 @@ Training builds it for all customers at once and the service for one customer at
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -48,6 +48,7 @@ class History:
     item_rows: (m,) int32. weights: (m,) float32, the aged signed sum: how much they like it.
     repeats: (m,) float32, the aged count of orders: how likely they buy it again.
     orders: (m,) int32. first_at, last_at: (m,) int64 epoch seconds of purchases, 0 where none.
+    rejected_at: (m,) int64 epoch seconds of the last dislike or return for taste, 0 where none.
     """
 
     item_rows: Array
@@ -56,6 +57,17 @@ class History:
     orders: Array
     first_at: Array
     last_at: Array
+    rejected_at: Array
+
+    @property
+    def unwanted(self) -> Array:
+        """(m,) bool: turned down and not bought since, or against it on balance."""
+        return ((self.rejected_at > 0) & (self.rejected_at >= self.last_at)) | (self.weights < 0)
+
+    @property
+    def liked(self) -> Array:
+        """(m,) bool: for it on balance, and not turned down."""
+        return (self.weights > 0) & ~self.unwanted
 
     def __len__(self) -> int:
         return len(self.item_rows)
@@ -63,11 +75,11 @@ class History:
 
 EMPTY = History(
     np.empty(0, np.int32), np.empty(0, np.float32), np.empty(0, np.float32),
-    np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int64),
+    np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64),
 )  # fmt: skip
 
 
-def collect(groups: Array, events: Events, decay: Decay) -> tuple[Array, History, Array]:
+def collect(groups: Array, events: Events, decay: Decay) -> tuple[Array, History]:
     """Return the evidence of many customers: one entry per (group, item), sorted by both.
 
     Args:
@@ -76,7 +88,7 @@ def collect(groups: Array, events: Events, decay: Decay) -> tuple[Array, History
         decay: how they age.
 
     Returns:
-        (groups (m,) of the entries, their History, (m,) int64 when each was last rejected, 0 for never).
+        (groups (m,) of the entries, their History).
     """
     keep = _one_line_per_order(groups, events)
     rows, at, bought = events.item_rows[keep], events.at[keep], events.purchases[keep]
@@ -101,15 +113,19 @@ def collect(groups: Array, events: Events, decay: Decay) -> tuple[Array, History
         orders=np.bincount(inverse, bought, m).astype(np.int32),
         first_at=np.where(last > 0, first, 0),
         last_at=last,
+        rejected_at=rejected,
     )
-    return unique >> 32, history, rejected
+    return unique >> 32, history
 
 
 def merge(known: History, events: Events, decay: Decay) -> History:
     """Return `known` with newer events added, as if training had seen them."""
     if not len(events.item_rows):
         return known
-    _, fresh, rejected = collect(np.zeros(len(events.item_rows), np.int32), events, decay)
+    # What the history rejected later than this happened counts for nothing, however late it arrives.
+    late = events.at < _rejected_at(known, events.item_rows)
+    events = replace(events, weights=np.where(late, np.float32(0.0), events.weights))
+    _, fresh = collect(np.zeros(len(events.item_rows), np.int32), events, decay)
     if not len(known):
         return fresh
     rows = np.union1d(known.item_rows, fresh.item_rows).astype(np.int32)
@@ -127,21 +143,33 @@ def merge(known: History, events: Events, decay: Decay) -> History:
         last[where] = np.maximum(last[where], one.last_at)
         seen = one.last_at > 0
         first[where[seen]] = np.minimum(first[where[seen]], one.first_at[seen])
+    rejected = np.zeros(len(rows), np.int64)
+    for where, one in parts:
+        rejected[where] = np.maximum(rejected[where], one.rejected_at)
     weights = total("weights", np.float32)
+    # A rejection newer than every purchase known before it ends what those said.
+    at = parts[1][0]
     before = np.zeros(len(rows), np.int64)
     before[parts[0][0]] = known.last_at
-    replaced = np.zeros(len(rows), bool)
-    replaced[parts[1][0]] = rejected > before[parts[1][0]]
-    own = np.zeros(len(rows), np.float32)
-    own[parts[1][0]] = fresh.weights
+    ended = fresh.rejected_at > before[at]
+    weights[at[ended]] = fresh.weights[ended]
     return History(
         item_rows=rows,
-        weights=np.where(replaced, own, weights),
+        weights=weights,
         repeats=total("repeats", np.float32),
         orders=total("orders", np.int32),
         first_at=np.where(last > 0, first, 0),
         last_at=last,
+        rejected_at=rejected,
     )
+
+
+def _rejected_at(history: History, rows: Array) -> Array:
+    """Return (e,) int64: when the history rejected each of `rows`, 0 for never."""
+    if not len(history):
+        return np.zeros(len(rows), np.int64)
+    at = np.minimum(np.searchsorted(history.item_rows, rows), len(history) - 1)
+    return np.where(history.item_rows[at] == rows, history.rejected_at[at], 0)
 
 
 def _one_line_per_order(groups: Array, events: Events) -> Array:

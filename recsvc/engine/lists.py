@@ -59,7 +59,7 @@ def personal(
     scores = ranking.weighted(ranking.parts(model, history), model.blend, own[history.orders > 0])
     total = scores.sum(axis=0)
     allowed = shelf.public.copy()
-    allowed[own[history.weights < 0]] = False
+    allowed[own[history.unwanted]] = False
     allowed[without] = False
     best = float(total.max(initial=0.0, where=allowed))
     brought = propose(model, session, allowed, shelf.sensitive, now, best)

@@ -20,7 +20,7 @@ ARRAYS: dict[str, int] = {
     "neighbour_rows": 2, "neighbour_scores": 2, "together_rows": 2, "together_scores": 2,
     "degrees": 1, "popularity": 1, "sale_rows": 1, "sale_days": 1, "sale_orders": 1, "segment_rows": 2,
     "customer_high": 1, "customer_low": 1, "own_offsets": 1, "own_item_rows": 1, "own_weights": 1,
-    "own_repeats": 1, "own_orders": 1, "own_first_at": 1, "own_last_at": 1,
+    "own_repeats": 1, "own_orders": 1, "own_first_at": 1, "own_last_at": 1, "own_rejected_at": 1,
     "finished_rows": 2, "finished_scores": 2, "finished_generators": 2, "finished_reasons": 2,
     "finished_cited": 2, "finished_shares": 2,
 }  # fmt: skip
@@ -153,6 +153,10 @@ def _check_fit(model: Model) -> None:
     for name, shape in wanted.items():
         if a[name].shape != shape:
             raise ArtifactInvalid(f"{model.version}: {name} has shape {a[name].shape}, {shape} fits the others")
+    inside = np.diff(a["own_item_rows"].astype(np.int64)) <= 0
+    inside[a["own_offsets"][1:-1][(a["own_offsets"][1:-1] > 0) & (a["own_offsets"][1:-1] < own[0])] - 1] = False
+    if inside.any():
+        raise ArtifactInvalid(f"{model.version}: own_item_rows does not ascend within each customer")
     for name in ("neighbour_rows", "together_rows", "own_item_rows", "finished_rows", "finished_cited", "sale_rows"):
         if a[name].size and not -1 <= int(a[name].min()) <= int(a[name].max()) < n:
             raise ArtifactInvalid(f"{model.version}: {name} points outside the {n} items")

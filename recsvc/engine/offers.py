@@ -68,7 +68,7 @@ def order(offers: OfferBook, model: Model, history: History, shelf: Shelf, now: 
     showable = shelf.public[offers.item_rows]
     live = offers.active & (offers.starts_at <= now) & (now < offers.ends_at) & (_sums(showable, offers.offsets) > 0)
     strength = np.zeros(model.n_items, np.float32)
-    strength[history.item_rows] = np.where(history.weights > 0, history.repeats, 0.0)
+    strength[history.item_rows] = np.where(history.liked, history.repeats, 0.0)
     per_item = np.where(showable, strength[offers.item_rows], np.float32(0.0))
     scores = (np.log1p(_sums(per_item, offers.offsets) * 10.0) + offers.fame / 10.0).astype(np.float32)
     chosen = ranking.top_k(np.where(live, scores, np.float32(-np.inf)), limit)

@@ -63,7 +63,7 @@ def _cite(
     """Fill in the reason of the items `mine` from (m, len(mine)) evidence of each history entry for each."""
     useful = np.maximum(evidence, 0.0)
     whole = np.maximum(useful.sum(axis=0), 1e-12)
-    useful[(history.weights <= 0) | sensitive[history.item_rows]] = 0.0
+    useful[~history.liked | sensitive[history.item_rows]] = 0.0
     top = useful.argmax(axis=0)
     strength = useful[top, np.arange(len(mine))]
     found = strength > 0
@@ -71,8 +71,8 @@ def _cite(
     codes[mine[found]] = np.where(bought, CODE[Reason.BECAUSE_BOUGHT], CODE[Reason.BECAUSE_VIEWED])[found]
     cited[mine[found]] = history.item_rows[top[found]]
     shares[mine[found]] = (strength / whole)[found]
-    # Nothing that may be named stands behind it: what is left to say is that others buy it now.
-    codes[mine[~found]] = CODE[Reason.TRENDING_IN]
+    # Nothing that may be named stands behind it: what is left to say is that customers like this one buy it.
+    codes[mine[~found]] = CODE[Reason.FALLBACK]
 
 
 def _by_factors(model: Model, history: History, rows: Array) -> Array:

@@ -33,7 +33,7 @@ def buy_again(history: History, shelf: Shelf, now: float, limit: int) -> Repeats
     returned or disliked on balance is left out. The interval is (last − first order) / (orders − 1).
     """
     rows = history.item_rows
-    keep = (history.orders > 0) & (history.weights > 0) & shelf.open[rows]
+    keep = (history.orders > 0) & history.liked & shelf.open[rows]
     entries = np.flatnonzero(keep)
     orders, last = history.orders[entries], history.last_at[entries]
     span = (last - history.first_at[entries]) / DAY

@@ -6,11 +6,12 @@ since the model, without a model it shows what sells. The answer says which.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import sqlalchemy as sa
+import msgspec
 
 from recsvc import metrics
 from recsvc.concepts import Generator, Reason, Source
@@ -21,27 +22,31 @@ from recsvc.flows.current import Snapshot
 from recsvc.flows.customers import Known
 from recsvc.flows.replies import Answer
 from recsvc.flows.shop import Shop
-from recsvc.store import interactions
-from recsvc.store.cache import Found, Stamp
+from recsvc.store.cache import AWAY, Found, Stamp
 from recsvc.store.database import MICROSECONDS
 
-_STORE_WINDOW_SECONDS = 90 * 86400
 _FOREVER = 1e12  # JSON has no infinity
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One question. name: what is asked, with every parameter, as the cache names it. placement: as the reply
-    names it. customer_id: None for what is the same for everybody. limit, category, exclude: for the list of a
-    shop without a model; with `popular` False that list is empty."""
+    """One question. placement: as the reply names it. customer_id: None for what is the same for everybody.
+    item_id: what the list is about. For the list of a shop without a model: limit, category, exclude; with `popular`
+    False that list is empty. Every field is part of the name under which the answer is cached."""
 
-    name: str
     placement: str
     customer_id: str | None
     limit: int
     category: str | None = None
     exclude: tuple[str, ...] = ()
     popular: bool = True
+    item_id: str | None = None
+    window_days: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The name in the cache: a hash, in which no two questions meet."""
+        return hashlib.blake2b(msgspec.json.encode(self), digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,7 @@ def answer(shop: Shop, ask: Ask, make: Make) -> Answer:
     if snapshot.model is None or snapshot.shelf is None:
         return _without_model(shop, snapshot, now, ask)
     prefix = customers.cache_prefix(snapshot.state.facts, ask.customer_id or "")
-    found = shop.cache.fetch(prefix, ask.name)
+    found = AWAY if shop.pending.holds(prefix) else shop.cache.fetch(prefix, ask.name)
     away = ("redis",) if found.away and shop.cache.configured else ()
     if _holds(snapshot, found, ask, now):
         metrics.CACHE.labels("hit").inc()
@@ -103,31 +108,29 @@ def _holds(snapshot: Snapshot, found: Found, ask: Ask, now: float) -> bool:
 
 
 def _without_model(shop: Shop, snapshot: Snapshot, now: float, ask: Ask) -> Answer:
-    """Return what sells, from the store; without the store, what is in the catalogue. Nothing of it is cached."""
+    """Return what sells, as the store had it at most a minute ago; else what is in the catalogue. Nothing is cached."""
     degraded: tuple[str, ...] = ("model",)
-    sold: list[tuple[str, int]] = []
-    if ask.popular:
-        try:
-            after = int((now - _STORE_WINDOW_SECONDS) * MICROSECONDS)
-            sold = interactions.bestsellers(shop.engine, after, ask.limit * 5 + 200)
-        except sa.exc.SQLAlchemyError:
-            degraded = ("database", "model")
     catalogue = snapshot.catalogue.items
-    ranked = [(item_id, count) for item_id, count in sold if item_id in catalogue]
-    if ask.popular and len(ranked) < ask.limit:
-        seen = {item_id for item_id, _ in ranked}
-        ranked += [(item_id, 0) for item_id in catalogue if item_id not in seen]
+    ranked: list[tuple[str, int]] = []
+    if ask.popular:
+        sold = shop.current.sold(now)
+        degraded = ("model",) if sold is not None else ("database", "model")
+        known = dict(sold or [])
+        ranked = [(item_id, count) for item_id, count in known.items() if item_id in catalogue]
+        ranked += [(item_id, 0) for item_id in catalogue if item_id not in known]
     reason = {"code": Reason.FALLBACK.value, "item_id": None, "share": 1.0, "text": "Popular with other customers"}
     items: list[dict[str, Any]] = []
     for item_id, count in ranked:
         one = catalogue[item_id]
         if len(items) == ask.limit:
             break
-        if one.sensitive or item_id in ask.exclude or not may_show(one, now):
+        if one.sensitive or item_id in ask.exclude or item_id == ask.item_id or not may_show(one, now):
             continue
         if ask.category is None or ask.category in one.categories:
             items.append(replies.item(snapshot, item_id, float(count), Generator.POPULARITY.value, dict(reason)))
     reply = replies.envelope(snapshot, now, ask.placement, ask.customer_id, Source.FALLBACK, "bestsellers", items)
+    if ask.item_id is not None:
+        reply["item_id"] = ask.item_id
     return Answer(replies.encode(reply), "miss", degraded)
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import sqlalchemy as sa
 import structlog
 
 from recsvc import artifact, metrics
@@ -22,11 +24,13 @@ from recsvc.engine.eligibility import Shelf
 from recsvc.engine.history import EMPTY
 from recsvc.engine.model import Model, from_artifact
 from recsvc.errors import ArtifactInvalid
-from recsvc.store import live
+from recsvc.store import interactions, live
 from recsvc.store.database import MICROSECONDS
 from recsvc.store.live import Catalogue, Live, State
 
 log = structlog.get_logger("recsvc.current")
+_RETRY_SECONDS = 60.0
+_SOLD_SECONDS, _SOLD_DAYS, _SOLD_ITEMS = 60.0, 90, 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +58,20 @@ class Snapshot:
 class Current:
     """Holds the newest `Snapshot`."""
 
-    def __init__(self, live_state: Live, artifacts: Path, poll_seconds: float) -> None:
+    def __init__(self, engine: sa.Engine, live_state: Live, artifacts: Path, poll_seconds: float) -> None:
+        self._engine = engine
         self._live, self._artifacts, self._poll = live_state, artifacts, poll_seconds
-        self._refused: set[str] = set()
+        self._refused: dict[str, float] = {}
+        self._sold: tuple[float, list[tuple[str, int]] | None] = (-_SOLD_SECONDS, None)
+        self._sold_lock = threading.Lock()
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self.snapshot = Snapshot(live_state.state, None, None, None, None, {})
         self.refresh(time.time())
 
-    def start(self) -> None:
-        """Look for something newer from now on, in a thread of this process."""
-        threading.Thread(target=self._watch, name="current", daemon=True).start()
+    def start(self, first: Callable[[], None]) -> None:
+        """Look for something newer from now on, in a thread of this process, after doing `first` in it."""
+        threading.Thread(target=self._watch, args=(first,), name="current", daemon=True).start()
 
     def stop(self) -> None:
         """Stop looking."""
@@ -97,7 +104,7 @@ class Current:
             self._refuse("current", error)
             version = None
         wanted = [version] if version else []
-        if known is None and version is not None:
+        if known is None:
             # A worker that starts while the newest is damaged has nothing in use to keep.
             wanted += [one for one in artifact.versions(self._artifacts) if one != version]
         for one in wanted:
@@ -109,7 +116,8 @@ class Current:
         return known
 
     def _load(self, version: str) -> Model | None:
-        if version in self._refused:
+        # What could not be read may be whole a minute later: a copy still under way, a disk that was away.
+        if time.monotonic() - self._refused.get(version, -_RETRY_SECONDS) < _RETRY_SECONDS:
             return None
         try:
             model = from_artifact(artifact.read(self._artifacts, version))
@@ -122,12 +130,28 @@ class Current:
         return model
 
     def _refuse(self, name: str, error: Exception) -> None:
-        if name not in self._refused:
-            self._refused.add(name)
+        if time.monotonic() - self._refused.get(name, -_RETRY_SECONDS) >= _RETRY_SECONDS:
+            self._refused[name] = time.monotonic()
             log.error("model refused, keeping the one in use", version=name, why=str(error))
             metrics.RELOADS.labels("refused").inc()
 
-    def _watch(self) -> None:
+    def sold(self, now: float) -> list[tuple[str, int]] | None:
+        """Return what sold most in the last 90 days, for a shop without a model; None when the store is away.
+
+        Counting a million rows takes a quarter of a second, so it is done once a minute, by one request.
+        """
+        with self._sold_lock:
+            if time.monotonic() - self._sold[0] >= _SOLD_SECONDS:
+                try:
+                    after = int((now - _SOLD_DAYS * 86400) * MICROSECONDS)
+                    found = interactions.bestsellers(self._engine, after, _SOLD_ITEMS)
+                except sa.exc.SQLAlchemyError:
+                    return self._sold[1]
+                self._sold = (time.monotonic(), found)
+            return self._sold[1]
+
+    def _watch(self, first: Callable[[], None]) -> None:
+        first()
         while not self._stop.wait(self._poll):
             try:
                 self.refresh(time.time())

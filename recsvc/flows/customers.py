@@ -57,11 +57,6 @@ def look_up(engine: sa.Engine, snapshot: Snapshot, customer_id: str, now: float)
     return Known(row, history, bool(len(events.item_rows)), recent.revision, session, settled)
 
 
-def revision(engine: sa.Engine, snapshot: Snapshot, customer_id: str) -> int:
-    """Return the commit number of a customer's newest interaction since the model, 0 when there is none."""
-    return interactions.newest_of(engine, customer_id, seen_until(snapshot))
-
-
 def seen_until(snapshot: Snapshot) -> int:
     """Return the newest commit number the model has seen; 0 when it learnt from another database."""
     model = snapshot.model

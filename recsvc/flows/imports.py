@@ -12,6 +12,8 @@ from recsvc.concepts import KINDS
 from recsvc.errors import InvalidRequest
 from recsvc.intake import digest, shorten
 from recsvc.store import customers, files, interactions, items, offers
+from recsvc.store.database import writing
+from recsvc.store.facts import advance
 
 NOUNS: Final = tuple(files.COLUMNS)
 
@@ -38,6 +40,8 @@ def import_files(
             new += _WRITERS[noun](engine, chunk, path)
             done += len(chunk)
             progress(done, total)
+    with writing(engine) as connection:  # what was cached before knows nothing of it
+        advance(connection, "cache_epoch")
     return done, done - new
 
 

@@ -9,17 +9,14 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-import structlog
 
 from recsvc import metrics
-from recsvc.errors import Unavailable
-from recsvc.flows.customers import cache_prefix
+from recsvc.flows import announce
 from recsvc.flows.shop import Shop
 from recsvc.intake import derived_id, digest
-from recsvc.store import facts, interactions, replays, sessions, surveys
+from recsvc.store import interactions, replays, sessions, surveys
 from recsvc.store.database import MICROSECONDS
 
-log = structlog.get_logger("recsvc.interactions")
 # Fields that no query asks for are kept together.
 _DETAILS = ("subject", "ref", "recommendation_id", "slot", "campaign_id", "send_id", "properties")
 
@@ -57,15 +54,19 @@ def record(shop: Shop, given: list[dict[str, Any]], rejected: list[dict[str, Any
     def write(connection: sa.Connection) -> Receipt:
         new = interactions.append(connection, rows)
         for row in rows:
-            if row["digest"] in new and row["customer_id"] is not None:
-                news[row["customer_id"]] = max(news.get(row["customer_id"], 0), new[row["digest"]])
+            customer_id, revision = row["customer_id"], new.get(row["digest"])
+            if customer_id is not None and revision is None:
+                # Sent again: perhaps because we ended between the commit and the announcement.
+                revision = interactions.newest_in(connection, customer_id, 0)
+            if customer_id is not None and revision is not None:
+                news[customer_id] = max(news.get(customer_id, 0), revision)
         return Receipt(len(new), len(rows) - len(new), rejected)
 
     receipt = once(shop, write, replay)
     metrics.INTERACTIONS.labels("accepted").inc(receipt.accepted)
     metrics.INTERACTIONS.labels("duplicate").inc(receipt.duplicates)
     metrics.INTERACTIONS.labels("rejected").inc(len(receipt.rejected))
-    announce(shop, news)
+    announce.tell(shop, news)
     return receipt
 
 
@@ -114,21 +115,8 @@ def merge(shop: Shop, customer_id: str, session_id: str, replay: Replay | None) 
         return Receipt(count - (not new), int(not new), [])
 
     receipt = once(shop, write, replay)
-    announce(shop, news)
+    announce.tell(shop, news)
     return {"merged": receipt.accepted, "already": receipt.duplicates}
-
-
-def announce(shop: Shop, news: dict[str, int]) -> None:
-    """Let every worker know. When Redis does not take it, nothing cached so far is trusted any more."""
-    secrets = shop.current.snapshot.state.facts
-    told = shop.cache.advance_many({cache_prefix(secrets, customer): revision for customer, revision in news.items()})
-    if told:
-        return
-    try:
-        shop.writer.submit(lambda connection: facts.advance(connection, "cache_epoch"))
-    except (Unavailable, sa.exc.SQLAlchemyError):
-        log.warning("cache epoch not advanced; lists may lag until their time to live ends")
-    shop.current.refresh(shop.clock())
 
 
 def once(shop: Shop, write: Callable[[sa.Connection], Receipt], replay: Replay | None) -> Receipt:

@@ -36,9 +36,7 @@ def recommendations(shop: Shop, customer_id: str, placement: str, limit: int, ex
         items = replies.items_of(view.snapshot, listed, known.history)
         return replies.envelope(view.snapshot, view.now, placement, customer_id, source, fallback, items), known
 
-    name = f"recommendations:{placement}:{limit}:{'|'.join(sorted(left_out))}"
-    ask = Ask(name, placement, customer_id, limit, exclude=left_out)
-    return answer(shop, ask, make)
+    return answer(shop, Ask(placement, customer_id, limit, exclude=left_out), make)
 
 
 def buy_again(shop: Shop, customer_id: str, limit: int) -> Answer:
@@ -51,7 +49,7 @@ def buy_again(shop: Shop, customer_id: str, limit: int) -> Answer:
         source = Source.LIVE if known.fresh else Source.PERSONAL
         return replies.envelope(view.snapshot, view.now, "buy_again", customer_id, source, None, items), known
 
-    return answer(shop, Ask(f"buy_again:{limit}", "buy_again", customer_id, limit, popular=False), make)
+    return answer(shop, Ask("buy_again", customer_id, limit, popular=False), make)
 
 
 def _split(shop: Shop, exclude: tuple[str, ...]) -> tuple[str, ...]:
@@ -71,11 +69,11 @@ def _choose(
         listed = lists.visible(lists.finished(view.model, known.row), view.shelf.public, without, limit)
         if len(listed.rows) == limit:
             return listed, Source.PERSONAL, None
-    if (known.history.weights > 0).any():
+    if known.history.liked.any():
         listed = lists.personal(view.model, known.history, view.shelf, without, limit, known.session, view.now)
         return listed, Source.LIVE if known.fresh else Source.PERSONAL, None
     # What they turned down is all we know of them; it is kept away from them on the way down the ladder too.
-    without = np.concatenate([without, known.history.item_rows[known.history.weights < 0]])
+    without = np.concatenate([without, known.history.item_rows[known.history.unwanted]])
     return _ladder(view, customer_id, without, limit)
 
 

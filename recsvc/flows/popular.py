@@ -32,24 +32,22 @@ def trending(shop: Shop, window_days: int, category: str | None, limit: int) -> 
 def new(shop: Shop, window_days: int, category: str | None, limit: int) -> Answer:
     """Return items created in the window, newest first; items without sales too."""
 
-    def make(view: View) -> tuple[dict[str, Any], None]:
-        start = (view.now - window_days * DAY) * MICROSECONDS
-        items: list[dict[str, Any]] = []
-        for one in view.snapshot.catalogue.newest:
-            if one.created_at < start or len(items) == limit:
-                break
-            age = view.now - one.created_at / MICROSECONDS
-            if age < 0 or one.sensitive or not may_show(one, view.now):
-                continue
-            if category is None or category in one.categories:
-                text = f"New in {replies.shelf_name(one.categories)}"
-                reason = {"code": Reason.NEW_IN.value, "item_id": None, "share": 1.0, "text": text}
-                items.append(replies.item(view.snapshot, one.item_id, 1.0 / (1.0 + age / DAY), "new", reason))
-        return replies.envelope(view.snapshot, view.now, "new", None, Source.FALLBACK, "new", items), None
-
-    return answer(
-        shop, Ask(f"new:{window_days}:{limit}:{category or ''}", "new", None, limit, category, popular=False), make
-    )
+    snapshot, now = shop.current.snapshot, shop.clock()
+    start = (now - window_days * DAY) * MICROSECONDS
+    items: list[dict[str, Any]] = []
+    for one in snapshot.catalogue.newest:
+        if one.created_at < start or len(items) == limit:
+            break
+        age = now - one.created_at / MICROSECONDS
+        if age < 0 or one.sensitive or not may_show(one, now):
+            continue
+        if category is None or category in one.categories:
+            text = f"New in {replies.shelf_name(one.categories)}"
+            reason = {"code": Reason.NEW_IN.value, "item_id": None, "share": 1.0, "text": text}
+            items.append(replies.item(snapshot, one.item_id, 1.0 / (1.0 + age / DAY), "new", reason))
+    # Not cached: it is a short walk through what is in memory, and needs neither a model nor the database.
+    reply = replies.envelope(snapshot, now, "new", None, Source.FALLBACK, "new", items)
+    return Answer(replies.encode(reply), "miss", () if snapshot.model else ("model",))
 
 
 def _window(
@@ -60,7 +58,7 @@ def _window(
         items = replies.items_of(view.snapshot, listed, text=text)
         return replies.envelope(view.snapshot, view.now, name, None, Source.FALLBACK, name, items), None
 
-    return answer(shop, Ask(f"{name}:{window_days}:{limit}:{category or ''}", name, None, limit, category), make)
+    return answer(shop, Ask(name, None, limit, category, window_days=window_days), make)
 
 
 def among(view: View, category: str | None) -> Array:

@@ -72,7 +72,7 @@ def _around(shop: Shop, kind: Kind, item_id: str, customer_id: str | None, limit
         reply = replies.envelope(view.snapshot, view.now, kind.name, customer_id, source, fallback, items)
         return {**reply, "item_id": item_id}, known
 
-    return answer(shop, Ask(f"{kind.name}:{limit}:{item_id}", kind.name, customer_id, limit), make)
+    return answer(shop, Ask(kind.name, customer_id, limit, item_id=item_id), make)
 
 
 def _without_refused(shelf: Shelf, known: Known | None) -> Shelf:
@@ -80,7 +80,7 @@ def _without_refused(shelf: Shelf, known: Known | None) -> Shelf:
     if known is None:
         return shelf
     is_open = shelf.open.copy()
-    is_open[known.history.item_rows[known.history.weights < 0]] = False
+    is_open[known.history.item_rows[known.history.unwanted]] = False
     return replace(shelf, open=is_open)
 
 

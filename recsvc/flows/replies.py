@@ -19,7 +19,7 @@ from recsvc.store.database import MICROSECONDS
 
 _TEXTS = {
     Reason.BECAUSE_BOUGHT: "Because you bought {title}",
-    Reason.BECAUSE_VIEWED: "Because you looked at {title}",
+    Reason.BECAUSE_VIEWED: "Because you showed interest in {title}",
     Reason.BOUGHT_TOGETHER: "Often bought together with {title}",
     Reason.TRENDING_IN: "Popular now in {category}",
     Reason.NEW_IN: "New in {category}",
@@ -135,6 +135,8 @@ def _say(snapshot: Snapshot, reason: Reason, row: int, cited: int, history: Hist
     assert snapshot.model is not None
     if reason is Reason.DUE_AGAIN:
         return say_repeat(history, row)
+    if reason is Reason.FALLBACK and history is not None and len(history):
+        return "Customers like you buy this"
     template = text or _TEXTS[reason]
     title = fields(snapshot, snapshot.model.item_ids[cited])["title"] if cited >= 0 else ""
     if cited < 0 and "{title}" in template:

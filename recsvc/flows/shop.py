@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from recsvc.flows.current import Current
+from recsvc.flows.pending import Pending
 from recsvc.settings import Settings
 from recsvc.store.cache import Cache
 from recsvc.store.database import Writer
@@ -23,3 +24,4 @@ class Shop:
     cache: Cache
     current: Current
     clock: Callable[[], float]
+    pending: Pending

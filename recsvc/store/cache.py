@@ -2,8 +2,8 @@
 
 Every value carries its own key and the state it was made from, and is checked when read. Keys carry the cache
 epoch; when a revision could not be written, the epoch is advanced in the database and nothing older is trusted.
-Redis slow, stopped or gone costs at most one short wait per half second and process: then the breaker is open
-and answers are computed.
+Redis slow, stopped or gone costs three short waits, then one per half second and process: the breaker is open and
+answers are computed.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 _PAUSE_SECONDS = 0.5
+_FAILURES = 3
 _ERRORS = (redis.RedisError, OSError, ValueError)
 # The revision only grows: two interactions may arrive here in the other order than they were committed.
 _ADVANCE = """
@@ -62,6 +63,7 @@ class Cache:
     def __init__(self, url: str | None, timeout_seconds: float, ttl_seconds: int) -> None:
         self._ttl = ttl_seconds
         self._opens_at = 0.0
+        self._failures = 0
         self._probe = threading.Lock()
         self._redis: Any = None
         if url:
@@ -69,7 +71,6 @@ class Cache:
                 url, socket_timeout=timeout_seconds, socket_connect_timeout=timeout_seconds,
                 retry=Retry(NoBackoff(), 0), max_connections=256, health_check_interval=0,
             )  # fmt: skip
-            self._advance = self._redis.register_script(_ADVANCE)
 
     @property
     def configured(self) -> bool:
@@ -101,12 +102,7 @@ class Cache:
 
     def advance(self, prefix: str, revision: int) -> bool:
         """Let everybody know a customer's newest revision. False when Redis did not take it."""
-        if self._redis is None:
-            return True
-        return (
-            self._ask(lambda r: self._advance(keys=[f"{prefix}:rev"], args=[revision, self._ttl * 2], client=r))
-            is not None
-        )
+        return self.advance_many({prefix: revision})
 
     def advance_many(self, revisions: dict[str, int]) -> bool:
         """Let everybody know the newest revisions of several customers, in one round trip. False as `advance`."""
@@ -134,10 +130,13 @@ class Cache:
             return None  # one request asks whether it is back; the others need not wait for that
         try:
             answer = question(self._redis)
-            self._opens_at = 0.0
+            self._opens_at, self._failures = 0.0, 0
             return answer
         except _ERRORS:
-            self._opens_at = time.monotonic() + _PAUSE_SECONDS
+            # One slow answer is a busy machine; some in a row are an outage, and then nobody need wait.
+            self._failures += 1
+            if self._failures >= _FAILURES:
+                self._opens_at = time.monotonic() + _PAUSE_SECONDS
             return None
         finally:
             if probing:

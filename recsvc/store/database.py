@@ -1,16 +1,19 @@
 """The database: connections, the schema, and the writer that groups commits.
 
 SQLite runs with WAL and full durability: an acknowledged write survives a power cut. A full sync costs some
-milliseconds, so writes that arrive together share one commit (measured: see `make bench` in the README).
+milliseconds, so writes that arrive together share one commit.
 Times are stored as integer microseconds since 1970 UTC, money as integer minor units.
 """
 
 from __future__ import annotations
 
 import queue
+import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,9 @@ log = structlog.get_logger("recsvc.store")
 
 MICROSECONDS = 1_000_000
 _GROUP = 500
+# A commit takes milliseconds. One that takes this long is waiting for another process.
+_STUCK_SECONDS = 0.5
+_PATIENCE_SECONDS = 12.0
 
 
 def connect(url: str) -> sa.Engine:
@@ -44,9 +50,18 @@ def connect(url: str) -> sa.Engine:
         raise InvalidRequest(
             "RECSVC_DATABASE_URL: this version speaks to a SQLite file, as sqlite:////var/lib/recsvc.db"
         )
-    Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(parsed, pool_size=16, max_overflow=16, pool_timeout=2, connect_args={"timeout": 5.0})
+    path = Path(parsed.database).absolute()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    # mode=rw: a file that is moved away while we run is an error, not an invitation to begin an empty one.
+    address = f"{path.as_uri()}?mode=rw"
+    engine = sa.create_engine(
+        "sqlite://", creator=lambda: sqlite3.connect(address, timeout=5.0, uri=True, check_same_thread=False),
+        poolclass=sa.QueuePool, pool_size=16, max_overflow=16, pool_timeout=2, hide_parameters=True,
+    )  # fmt: skip
     event.listen(engine, "connect", _configure)
+    event.listen(engine, "connect", lambda _connection, record: record.info.update(inode=_inode(path)))
+    event.listen(engine, "checkout", lambda _connection, record, _proxy: _same_file(path, record.info["inode"]))
     event.listen(engine, "begin", _begin)
     return engine
 
@@ -85,8 +100,12 @@ class Writer:
     write, so that it belongs to the worker and not to the process that forked it.
     """
 
-    def __init__(self, engine: sa.Engine) -> None:
+    def __init__(self, engine: sa.Engine, most: int = 64) -> None:
+        """Make a writer; `most` callers may wait while a commit is stuck, further ones are told at once."""
         self._engine = engine
+        self._most = most
+        self._inside = 0
+        self._stuck_since: float | None = None
         self._waiting: queue.SimpleQueue[tuple[Callable[[sa.Connection], Any], Future[Any]]] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
@@ -95,15 +114,25 @@ class Writer:
         """Run `work` inside a shared write transaction and return its result once that is committed.
 
         Raises:
-            Unavailable: nothing was kept.
+            Unavailable: nothing was kept, or nobody can say yet; sent again under one id it has one effect.
         """
         with self._lock:
+            began = self._stuck_since
+            if self._inside >= self._most and began is not None and time.monotonic() - began > _STUCK_SECONDS:
+                raise Unavailable("the database is busy; send it again")
+            self._inside += 1
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
                 self._thread.start()
         future: Future[Any] = Future()
         self._waiting.put((work, future))
-        return future.result()
+        try:
+            return future.result(_PATIENCE_SECONDS)
+        except FutureTimeout:
+            raise Unavailable("the database is busy; send it again") from None
+        finally:
+            with self._lock:
+                self._inside -= 1
 
     def _run(self) -> None:
         while True:
@@ -111,6 +140,7 @@ class Writer:
             with suppress(queue.Empty):
                 while len(group) < _GROUP:
                     group.append(self._waiting.get_nowait())
+            self._stuck_since = time.monotonic()
             try:
                 with writing(self._engine) as connection:
                     results = [_attempt(connection, work) for work, _ in group]
@@ -120,6 +150,8 @@ class Writer:
                 for _, future in group:
                     future.set_exception(Unavailable("the write was not kept; send it again"))
                 continue
+            finally:
+                self._stuck_since = None
             for (_, future), result in zip(group, results, strict=True):
                 if isinstance(result, RecsvcError):
                     future.set_exception(result)
@@ -134,6 +166,11 @@ def _attempt(connection: sa.Connection, work: Callable[[sa.Connection], Any]) ->
             return work(connection)
     except RecsvcError as error:
         return error
+    except (sa.exc.IntegrityError, sa.exc.DataError, sa.exc.StatementError) as error:
+        if isinstance(error, sa.exc.OperationalError):
+            raise  # the database itself, not this one write
+        log.error("one write failed", why=type(error).__name__)
+        return Unavailable("the write was not kept; send it again")
 
 
 def upsert(connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
@@ -155,6 +192,19 @@ def _configure(connection: Any, _record: Any) -> None:
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "cache_size=-65536"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _inode(path: Path) -> int:
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return 0
+
+
+def _same_file(path: Path, inode: int) -> None:
+    """Have the pool open a new connection when another file stands at the path: the old one is nobody's any more."""
+    if _inode(path) != inode:
+        raise sa.exc.DisconnectionError("the database file was moved")
 
 
 def _begin(connection: sa.Connection) -> None:

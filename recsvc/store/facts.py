@@ -44,6 +44,15 @@ def ensure(engine: sa.Engine) -> Facts:
     return read(engine)
 
 
+def exist(engine: sa.Engine) -> bool:
+    """Whether the database has its facts already. Reads only."""
+    try:
+        read(engine)
+    except (sa.exc.OperationalError, KeyError):
+        return False
+    return True
+
+
 def read(engine: sa.Engine) -> Facts:
     """Return the facts as they are now."""
     with engine.connect() as connection:

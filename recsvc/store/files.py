@@ -6,9 +6,9 @@ refused before anything of its chunk is written; the message names the file, the
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from recsvc.concepts import CHANNELS, KIND_NAMES, OFFER_KINDS
 from recsvc.errors import InvalidRequest
-from recsvc.intake import EARLIEST, ID_BYTES, MAX_INT, shorten
+from recsvc.intake import AHEAD, EARLIEST, ID_BYTES, LATEST, MAX_INT, read_json, shorten
 
 _ROWS = 50_000
 _CONTROLS: Final = r"[\x{00}-\x{1f}\x{7f}-\x{9f}]"
@@ -26,7 +26,8 @@ _CONTROLS: Final = r"[\x{00}-\x{1f}\x{7f}-\x{9f}]"
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """What a column must hold. type: id, text, integer, boolean, time, ids, texts or json."""
+    """What a column must hold. type: id, text, integer, boolean, time, ids, texts or json.
+    past: a time that cannot lie ahead."""
 
     type: str
     required: bool = False
@@ -34,6 +35,7 @@ class Column:
     low: int = -MAX_INT
     high: int = MAX_INT
     default: Any = None
+    past: bool = False
 
 
 _MONEY = Column("integer", low=0)
@@ -51,7 +53,8 @@ COLUMNS: Final[dict[str, dict[str, Column]]] = {
     "interactions": {
         "interaction_id": Column("id", required=True), "customer_id": Column("id", required=True),
         "item_id": Column("id"), "kind": Column("text", required=True, among=KIND_NAMES),
-        "occurred_at": Column("time", required=True), "quantity": Column("integer", low=0), "value_cents": _MONEY,
+        "occurred_at": Column("time", required=True, past=True),
+        "quantity": Column("integer", low=0), "value_cents": _MONEY,
         "currency": _TEXT, "order_id": Column("id"), "channel": Column("text", among=CHANNELS),
         "stars": Column("integer", low=1, high=5), "reason": _TEXT, "offer_id": Column("id"),
     },
@@ -157,12 +160,13 @@ def _boolean(values: Any, _column: Column, where: str, _start: int) -> list[Any]
     return values.to_pylist()  # type: ignore[no-any-return]
 
 
-def _time(values: Any, _column: Column, where: str, start: int) -> list[Any]:
+def _time(values: Any, column: Column, where: str, start: int) -> list[Any]:
     if not pa.types.is_timestamp(values.type) or values.type.tz is None:
         raise InvalidRequest(f"{where}: holds {values.type}, must be timestamps with a time zone")
     micro = values.cast(pa.timestamp("us", "UTC"), safe=False).cast(pa.int64())
-    bad = pc.or_(pc.less(micro, int(EARLIEST.timestamp() * 1e6)), pc.greater(micro, 4102444800 * 1_000_000))
-    _refuse(bad, values, where, start, "must be between 1990 and 2100")
+    latest = datetime.now(UTC) + AHEAD if column.past else LATEST
+    bad = pc.or_(pc.less(micro, _micro(EARLIEST)), pc.greater(micro, _micro(latest)))
+    _refuse(bad, values, where, start, f"must be from {EARLIEST.date()} to {latest.isoformat(timespec='minutes')}")
     return micro.to_pylist()  # type: ignore[no-any-return]
 
 
@@ -181,9 +185,9 @@ def _json(values: Any, column: Column, where: str, start: int) -> list[Any]:
     found = []
     for row, text in enumerate(_text(values, column, where, start), start + 1):
         try:
-            value = None if text is None else json.loads(text)
-        except ValueError:
-            raise InvalidRequest(f"{where}: row {row}: {shorten(text)} is not JSON") from None
+            value = None if text is None else read_json(text.encode("utf-8"))
+        except InvalidRequest as error:
+            raise InvalidRequest(f"{where}: row {row}: {shorten(text)} is not JSON: {error.message}") from None
         if not isinstance(value, (dict, type(None))):
             raise InvalidRequest(f"{where}: row {row}: {shorten(text)} must be a JSON object")
         found.append(value)
@@ -194,6 +198,10 @@ _READERS: Final[dict[str, Any]] = {
     "id": _ids, "text": _text, "integer": _integer, "boolean": _boolean, "time": _time,
     "ids": _lists, "texts": _lists, "json": _json,
 }  # fmt: skip
+
+
+def _micro(at: datetime) -> int:
+    return int(at.timestamp() * 1_000_000)
 
 
 def _refuse(bad: Any, values: Any, where: str, start: int, wanted: str) -> None:

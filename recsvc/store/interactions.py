@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
+from recsvc.store.customers import customers
 from recsvc.store.database import metadata, writing
 from recsvc.store.sessions import sessions
 
@@ -57,7 +58,7 @@ def append_many(engine: sa.Engine, rows: list[tuple[Any, ...]]) -> int:
         before = _total_changes(connection)
         connection.exec_driver_sql(
             f"INSERT INTO interactions ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING",  # noqa: S608 names from our own table
-            sorted(rows),
+            sorted(rows, key=lambda row: row[0]),
         )
         return _total_changes(connection) - before
 
@@ -80,7 +81,10 @@ def since(engine: sa.Engine, customer_id: str, revision: int) -> Recent:
     both = sa.union_all(own, merged).subquery()
     query = sa.select(both).order_by(both.c.revision.desc()).limit(RECENT)
     with engine.connect() as connection:
-        rows = connection.execute(query).all()
+        rows = list(connection.execute(query))
+        if len(rows) == RECENT:  # what was turned down counts however much came after it
+            older = sa.select(both).where(both.c.kind.in_(("dislike", "return")), both.c.revision < rows[-1].revision)
+            rows += connection.execute(older.order_by(both.c.revision.desc()).limit(RECENT))
     return Recent(rows[0].revision if rows else 0, [row for row in rows if row.item_id is not None])
 
 
@@ -128,7 +132,7 @@ def chunks(engine: sa.Engine, up_to: int, size: int = 100_000) -> Iterator[list[
     query = (
         sa.select(who, *(t[name] for name in _READ))
         .outerjoin(sessions, sessions.c.session_id == t.session_id)
-        .where(t.revision <= up_to, t.item_id.is_not(None), who.is_not(None))
+        .where(t.revision <= up_to, t.item_id.is_not(None), who.is_not(None), who.not_in(_unprofiled()))
         .order_by(t.revision)
     )
     with engine.connect().execution_options(yield_per=size) as connection:
@@ -146,9 +150,13 @@ def of_session(connection: sa.Connection, session_id: str) -> int:
     return int(connection.scalar(query) or 0)
 
 
-def newest_of(engine: sa.Engine, customer_id: str, after: int) -> int:
+def _unprofiled() -> sa.Select[Any]:
+    """Customers who want no profile: what they did teaches nothing."""
+    return sa.select(customers.c.customer_id).where(customers.c.profiling.is_(False))
+
+
+def newest_in(connection: sa.Connection, customer_id: str, after: int) -> int:
     """Return the newest commit number of a customer beyond `after`, 0 when there is none."""
     t = interactions.c
     query = sa.select(sa.func.max(t.revision)).where(t.customer_id == customer_id, t.revision > after)
-    with engine.connect() as connection:
-        return connection.scalar(query) or 0
+    return connection.scalar(query) or 0

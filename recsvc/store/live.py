@@ -56,7 +56,7 @@ class Live:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         self._lock = threading.Lock()
-        facts = facts_store.ensure(engine)
+        facts = facts_store.read(engine)
         self.state = State(facts, load_catalogue(engine, facts.catalogue), keys_store.load(engine))
         self.away = False
 
@@ -66,7 +66,7 @@ class Live:
             try:
                 self._look()
                 self.away = False
-            except sa.exc.SQLAlchemyError:
+            except (sa.exc.SQLAlchemyError, KeyError):
                 if not self.away:
                     log.warning("database away, keeping the last state")
                 self.away = True
@@ -77,7 +77,10 @@ class Live:
         if facts == old.facts:
             return
         catalogue, keys = old.catalogue, old.keys
-        if facts.catalogue != old.facts.catalogue:
+        if facts.database_id != old.facts.database_id:
+            catalogue = load_catalogue(self._engine, facts.catalogue)
+            keys = keys_store.load(self._engine)
+        elif facts.catalogue != old.facts.catalogue:
             catalogue = renew(self._engine, old.catalogue, facts.catalogue)
         if facts.keys != old.facts.keys:
             keys = keys_store.load(self._engine)

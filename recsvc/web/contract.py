@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar, get_origin
+from urllib.parse import unquote_to_bytes
 
 from flask import request
 from pydantic import BaseModel, ValidationError
+from werkzeug.exceptions import HTTPException
 
 from recsvc.errors import InvalidRequest, TooLarge, Unsupported
 from recsvc.intake import identifier, read_json, shorten
@@ -50,6 +52,10 @@ def read_query(model: type[M]) -> M:
         InvalidRequest: an unknown, repeated or wrong parameter; each is named.
     """
     given: dict[str, Any] = {}
+    try:
+        unquote_to_bytes(request.query_string).decode("utf-8")
+    except UnicodeDecodeError:
+        raise InvalidRequest("query: not UTF-8", {"query": "not UTF-8"}) from None
     for name, values in request.args.lists():
         field = model.model_fields.get(name)
         if field is not None and get_origin(field.annotation) is tuple:
@@ -83,7 +89,7 @@ def body_bytes() -> bytes:
         raise Unsupported(f"Content-Type: {request.mimetype or 'missing'}, must be application/json")
     if (request.content_length or 0) > MAX_BODY:
         raise TooLarge(f"body: {request.content_length} bytes, at most {MAX_BODY}")
-    data = request.stream.read(MAX_BODY + 1)
+    data = _read(lambda: request.stream.read(MAX_BODY + 1))
     if len(data) > MAX_BODY:
         raise TooLarge(f"body: more than {MAX_BODY} bytes")
     return data
@@ -96,7 +102,7 @@ def ndjson_lines() -> Iterator[list[bytes]]:
         TooLarge: one line is over 1 MiB.
     """
     chunk: list[bytes] = []
-    while line := request.stream.readline(MAX_BODY + 1):
+    while line := _read(lambda: request.stream.readline(MAX_BODY + 1)):
         if len(line) > MAX_BODY:
             raise TooLarge(f"body: a line has more than {MAX_BODY} bytes")
         chunk.append(line)
@@ -105,6 +111,16 @@ def ndjson_lines() -> Iterator[list[bytes]]:
             chunk = []
     if chunk:
         yield chunk
+
+
+def _read(read: Callable[[], bytes]) -> bytes:
+    """Return what `read` reads. The server raises errors of its own where the caller's chunks are malformed."""
+    try:
+        return read()
+    except HTTPException:
+        raise
+    except Exception as error:
+        raise InvalidRequest(f"body: could not be read: {type(error).__name__}") from error
 
 
 def idempotency_key() -> str | None:

@@ -67,7 +67,7 @@ def customer_offers(customer_id: str) -> Response:
 
 def reply(answer: Answer) -> Response:
     """Return an answer's bytes under their headers; 304 when the caller has them already."""
-    unchanged = request.if_none_match.contains(answer.etag)
+    unchanged = request.if_none_match.contains_weak(answer.etag)
     out = Response(b"" if unchanged else answer.body, 304 if unchanged else 200, content_type="application/json")
     out.headers["ETag"] = f'"{answer.etag}"'
     out.headers["Cache-Control"] = "private, no-cache"

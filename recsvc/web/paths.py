@@ -6,6 +6,7 @@ path segment by segment, and carries a slash inside an id as NUL, which no id ma
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -13,6 +14,8 @@ from urllib.parse import unquote_to_bytes
 from werkzeug.routing import BaseConverter
 
 _SLASH = "\x00"
+# A proxy may send the whole URL as the target.
+_SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?]*")
 
 
 class IdConverter(BaseConverter):
@@ -35,7 +38,7 @@ class RawPath:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer one request. A path that is not UTF-8, or holds NUL, is marked for `refused`."""
         raw = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
-        path = raw.split("?", 1)[0]
+        path = _SCHEME.sub("", raw).split("?", 1)[0]
         if path.startswith("/"):
             segments = [unquote_to_bytes(one) for one in path.split("/")]
             if any(b"\x00" in one for one in segments):

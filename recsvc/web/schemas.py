@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
@@ -15,9 +15,6 @@ ID_SCHEMA: dict[str, Any] = {
     "type": "string", "minLength": 1, "maxLength": intake.ID_BYTES,
     "description": "1 to 256 bytes of UTF-8; any character but controls; not '.' or '..'.",
 }  # fmt: skip
-
-
-_FAR = datetime(2100, 1, 1, tzinfo=UTC)
 
 
 def _moment(value: object, info: ValidationInfo) -> datetime:
@@ -105,7 +102,7 @@ class WindowQuery(In):
     """Parameters of trending and bestsellers."""
 
     window_days: WindowDays = 28
-    category: Text | None = Field(None, description="A category as the items name it.")
+    category: Annotated[Text, Field(min_length=1)] | None = Field(None, description="A category as the items name it.")
     limit: Limit = 10
 
 
@@ -192,7 +189,7 @@ Currency = Annotated[str, Field(pattern="^[A-Z]{3}$")]
 Words = Annotated[list[Text], Field(max_length=50)]
 AnyMoment = Annotated[
     datetime,
-    BeforeValidator(lambda value: intake.moment(value, _FAR)),
+    BeforeValidator(lambda value: intake.moment(value, intake.LATEST)),
     WithJsonSchema({"oneOf": [{"type": "string", "format": "date-time"}, {"type": "number"}],
                     "description": "RFC 3339 with a time zone, or epoch seconds; before 2100."}),
 ]  # fmt: skip

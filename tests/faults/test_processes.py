@@ -82,8 +82,9 @@ def test_what_was_acknowledged_survives_every_kill(place: Place, serve: Any) -> 
         stored = [row[0] for row in connection.execute("SELECT digest FROM interactions")]
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     assert len(acknowledged) > KILLS
+    names = {digest(f"i-{n}") for n in range(next(number))}
     assert {digest(name) for name in acknowledged} <= set(stored)
-    assert len(stored) == len(set(stored))
+    assert sum(one in names for one in stored) == len(names & set(stored))
 
 
 def test_a_new_model_is_taken_up_by_every_worker_without_a_lost_request(place: Place, serve: Any) -> None:
@@ -127,7 +128,7 @@ def test_a_damaged_model_is_refused_and_the_service_goes_on(place: Place, serve:
         status, _, reply = service.ask("GET", LIST)
         assert status == 200 and reply["model_version"] == good
     # Started now, it has nothing in use to keep, and takes the newest that can be read.
-    late = serve()
+    late = serve(redis_url="off")
     assert late.ask("GET", LIST)[2]["model_version"] == good
 
 
@@ -219,6 +220,10 @@ def test_a_shop_without_a_model_or_an_item_still_answers(tmp_path: Path) -> None
     for item in ("tea-05", "tea-05", "coffee-29", "tea-03"):
         body = {"customer_id": "x", "kind": "purchase", "item_id": item, "order_id": item}
         client.post("/v1/interactions", json={**body, "interaction_id": str(time.time())}, headers=key)
+    # What sells is counted at most once a minute; a service that starts now has not counted yet.
+    later = create_app(Settings(home=tmp_path, redis_url="off"))
+    later.extensions["recsvc"].current.stop()
+    client = later.test_client()
     found = client.get(f"{LIST}?limit=5&exclude=coffee-00", headers=key).json
     shown = [one["item_id"] for one in found["items"]]
     assert shown[:2] == ["tea-05", "tea-03"] and len(shown) == 5 and "coffee-00" not in shown

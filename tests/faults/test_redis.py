@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 import redis
 
-from recsvc.app import create_app
 from recsvc.store.cache import Cache
-from tests.conftest import Place, Valkey, until
+from tests.conftest import Place, Valkey, until, worker
 
 LIST = "/v1/customers/c3/recommendations"
 
@@ -21,12 +20,8 @@ LIST = "/v1/customers/c3/recommendations"
 @pytest.fixture
 def workers(place: Place, valkey: Valkey) -> Iterator[list[Any]]:
     """Two workers over one shop and one Redis, each with its own watcher."""
-    found = []
-    for _ in range(2):
-        app = create_app(place.settings.model_copy(update={"redis_url": valkey.url, "poll_ms": 50}))
-        client = app.test_client()
-        client.environ_base["HTTP_X_API_KEY"] = place.key
-        found.append(client)
+    found = [worker(place, redis_url=valkey.url) for _ in range(2)]
+    until(lambda: len({client.application.extensions["recsvc"].current.snapshot.state.facts for client in found}) == 1)
     yield found
     for client in found:
         client.application.extensions["recsvc"].current.stop()
@@ -135,7 +130,7 @@ def test_a_value_under_the_wrong_key_is_not_used(workers: list[Any], valkey: Val
     workers[0].get(LIST)
     other = workers[0].get("/v1/customers/c100/recommendations").json["items"]
     with redis.Redis.from_url(valkey.url) as direct:
-        mine, theirs = sorted(key for key in direct.scan_iter() if b":recommendations" in key)
+        mine, theirs = sorted(key for key in direct.scan_iter() if not key.endswith(b":rev"))
         value = [direct.get(mine), direct.get(theirs)]
         direct.set(mine, value[1], ex=60)
         direct.set(theirs, value[0], ex=60)

@@ -79,6 +79,7 @@ def test_whole_number_ids_become_their_text(engine: sa.Engine, tmp_path: Path) -
         ({"quantity": -1}, "column quantity: row 2: '-1', must be 0 to"),
         ({"item_id": "a\x00"}, "column item_id: row 2"),
         ({"channel": "pigeon"}, "column channel: row 2"),
+        ({"occurred_at": datetime(2090, 1, 1, tzinfo=UTC)}, "column occurred_at: row 2"),
         ({"item_id": None}, "interaction 'i2': a purchase needs item_id"),
         ({"kind": "offer_redeemed"}, "interaction 'i2': a offer_redeemed needs offer_id"),
     ],

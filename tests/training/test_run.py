@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from recsvc import artifact
-from recsvc.engine.model import customer_row, from_artifact, hash_customer
+from recsvc.engine.model import customer_row, from_artifact, hash_customer, own_history
 from recsvc.errors import InvalidRequest
 from recsvc.store import database, facts, interactions
 from tests.conftest import Place
@@ -143,3 +143,29 @@ def test_import_and_keys_from_the_command_line(tmp_path: Path) -> None:
     content = (tmp_path / "shop" / "recsvc.db").read_bytes() + (tmp_path / "shop" / "recsvc.db-wal").read_bytes() \
         if (tmp_path / "shop" / "recsvc.db-wal").exists() else (tmp_path / "shop" / "recsvc.db").read_bytes()  # fmt: skip
     assert key.split("_")[2].encode() not in content
+
+
+def test_histories_in_the_artifact_equal_a_count_in_sql(place: Place, tmp_path: Path) -> None:
+    """With dislikes, returns and bad reviews among the purchases: each must leave the others' rows where they are."""
+    engine = database.connect(place.settings.sql_url)
+    rows = [
+        interaction(f"c{n}", f"coffee-{n % 30:02}", kind, NOW)
+        for n in range(0, 120, 3)
+        for kind in ("dislike", "return")
+    ]
+    rows += [interaction(f"c{n}", "tea-07", "review", NOW, stars=3) for n in range(60, 120)]
+    interactions.append_many(engine, rows)
+    version = run.train(engine, tmp_path, small(), Quiet()).version
+    model = from_artifact(artifact.read(tmp_path, version))
+    secret = facts.read(engine).customer_secret
+    with engine.connect() as connection:
+        counted = connection.exec_driver_sql(
+            "SELECT customer_id, item_id, count(DISTINCT CASE kind WHEN 'purchase' THEN order_id END),"
+            " sum(kind = 'dislike') FROM interactions GROUP BY 1, 2"
+        ).all()
+    found = {}
+    for customer in {row[0] for row in counted}:
+        history = own_history(model, customer_row(model, hash_customer(customer, secret)))
+        for item, orders, rejected in zip(history.item_rows, history.orders, history.rejected_at, strict=True):
+            found[customer, model.item_ids[item]] = (int(orders), rejected > 0)
+    assert found == {(customer, item): (orders, bool(dislikes)) for customer, item, orders, dislikes in counted}

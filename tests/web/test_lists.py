@@ -187,3 +187,17 @@ def test_an_etag_saves_the_bytes_but_names_the_exposure(client: Any) -> None:
         etag.startswith('"')
         and first.headers["X-Exposure-Id"] != client.get("/v1/bestsellers").headers["X-Exposure-Id"]
     )
+
+
+def test_a_dislike_holds_whatever_else_is_done_until_it_is_bought(client: Any) -> None:
+    path = "/v1/customers/c3/recommendations?limit=30"
+    first = _ids(client.get(path))[0]
+    _post(client, "c3", "dislike", first, occurred_at="2026-11-20T10:00:00Z")
+    rows = [{"customer_id": "c3", "kind": "view", "item_id": first, "interaction_id": f"v{n}"} for n in range(20)]
+    rows += [{"customer_id": "c3", "kind": "view", "item_id": "tea-05", "interaction_id": f"w{n}"} for n in range(600)]
+    assert client.post("/v1/interactions", json=rows).json["accepted"] == 620
+    _post(client, "c3", "purchase", first, order_id="late", occurred_at="2026-11-19T10:00:00Z")
+    _post(client, "c3", "purchase", first, order_id="same", occurred_at="2026-11-20T10:00:00Z")
+    assert first not in _ids(client.get(path)) and first not in _ids(client.get("/v1/customers/c3/buy-again?limit=100"))
+    _post(client, "c3", "purchase", first, order_id="again", occurred_at="2026-11-20T11:00:00Z")
+    assert first in _ids(client.get("/v1/customers/c3/buy-again?limit=100"))

@@ -40,6 +40,9 @@ def _ours(path: str) -> bool:
 def _check() -> None:
     if not _ours(request.path):
         return
+    # No browser speaks HTTP/1.0 any more; a proxy that hides itself, as nginx does unless told otherwise, does.
+    if request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0":
+        raise NotFound("there is nothing at this path")
     if not (_loopback(request.remote_addr) and _LOCAL_HOST.fullmatch(request.headers.get("Host", ""))):
         raise NotFound("there is nothing at this path")
     if any(name in _FORWARDED or name.startswith("X-Forwarded") for name in request.headers.keys()):  # noqa: SIM118
