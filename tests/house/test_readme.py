@@ -60,3 +60,7 @@ def test_what_the_readme_names_exists() -> None:
 
 def test_the_changelog_names_the_version() -> None:
     assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_no_placeholder_is_left() -> None:
+    assert not re.findall(r"\b[A-Z]+_(?:SECONDS|TABLE)\b|\bANSWER\b", re.sub(r"`RECSVC_[A-Z_]+`", "", README))
