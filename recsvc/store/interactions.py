@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -53,7 +54,7 @@ def append_many(engine: sa.Engine, rows: list[tuple[Any, ...]]) -> int:
         before = _total_changes(connection)
         connection.exec_driver_sql(
             f"INSERT INTO interactions ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING",  # noqa: S608 names from our own table
-            sorted(rows),
+            sorted(rows, key=itemgetter(0)),
         )
         return _total_changes(connection) - before
 
