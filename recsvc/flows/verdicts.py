@@ -152,7 +152,7 @@ def _refused(facts: _Facts) -> Verdict:
 
 def _equal(facts: _Facts) -> Verdict:
     share = facts.equal / max(facts.rows["interactions"], 1)
-    found = f"{facts.equal:,} lines equal another; within an order each counts"
+    found = f"{facts.equal:,} lines equal another; each counts"
     return Verdict(WARN if facts.equal else PASS, "equal lines", f"{found} ({share:.1%})", facts.equal_examples)
 
 
@@ -191,7 +191,7 @@ def _customer(facts: _Facts) -> Verdict:
     return Verdict(
         WARN if many else PASS, "one customer",
         f"{len(facts.customers):,} customers; the busiest has {max(facts.customers.values(), default=0):,} rows",
-        [f"{customer!r}: {count:,} rows; a till or a collective account? leave it out by `skip`" for customer, count in many],
+        [f"{customer!r}: {count:,} rows; a till? leave it out by `skip`" for customer, count in many],
     )  # fmt: skip
 
 
@@ -210,8 +210,6 @@ def _enough(facts: _Facts) -> Verdict:
         "customers with two orders": sum(len(orders) > 1 for orders in facts.orders.values()),
         "items": len(facts.sold),
     }
-    short = [
-        f"{have[name]:,} {name}; {least:,} are a beginning" for name, least in _ENOUGH.items() if have[name] < least
-    ]
+    short = [f"{have[name]:,} {name}; want {least:,}" for name, least in _ENOUGH.items() if have[name] < least]
     level = FAIL if not have["purchases"] or not facts.customers else WARN if short else PASS
     return Verdict(level, "enough to train on", ", ".join(f"{count:,} {name}" for name, count in have.items()), short)
