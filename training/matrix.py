@@ -62,7 +62,8 @@ def build(log: Log, config: Config) -> Matrix:
 def confidence(matrix: Matrix, alpha: float) -> sparse.csr_matrix:
     """Return the (customers, items) float32 matrix that ALS learns from; negative where evidence is against."""
     values = confidence_of(matrix.history.weights, alpha)
-    full = sparse.csr_matrix((values, matrix.history.item_rows, matrix.offsets), shape=matrix.shape)
+    # A copy: without it, leaving out the zeros would rewrite the matrix's own offsets and rows.
+    full = sparse.csr_matrix((values, matrix.history.item_rows, matrix.offsets), shape=matrix.shape, copy=True)
     full.eliminate_zeros()
     return full
 
@@ -70,7 +71,8 @@ def confidence(matrix: Matrix, alpha: float) -> sparse.csr_matrix:
 def liked(matrix: Matrix) -> sparse.csr_matrix:
     """Return the (customers, items) float32 matrix of ones where the evidence is positive."""
     values = (matrix.history.weights > 0).astype(np.float32)
-    full = sparse.csr_matrix((values, matrix.history.item_rows, matrix.offsets), shape=matrix.shape)
+    # A copy: without it, leaving out the zeros would rewrite the matrix's own offsets and rows.
+    full = sparse.csr_matrix((values, matrix.history.item_rows, matrix.offsets), shape=matrix.shape, copy=True)
     full.eliminate_zeros()
     return full
 

@@ -115,3 +115,15 @@ def test_one_household_is_one_witness_however_many_orders(tmp_path: Path) -> Non
     log = _log(*orders, *others)
     _, found = fit.arrays(log, small())
     assert (found["together_rows"][:2] == -1).all()
+
+
+def test_fitting_leaves_every_history_as_it_was() -> None:
+    """What a customer returned weighs against the item and is dropped from `liked`, and only from there."""
+    log = _log(
+        ("c", "a", "purchase", 3, "1"), ("c", "a", "return", 2, "1"), ("c", "b", "purchase", 1, "2"),
+        ("d", "a", "purchase", 1, "3"), ("d", "b", "purchase", 1, "3"), ("e", "b", "purchase", 1, "4"),
+    )  # fmt: skip
+    before = matrices.build(log, small())
+    after, _ = fit.arrays(log, small())
+    assert after.offsets.tolist() == before.offsets.tolist() == [0, 2, 4, 5]
+    assert after.history.item_rows.tolist() == before.history.item_rows.tolist()
