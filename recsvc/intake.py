@@ -1,5 +1,7 @@
 """The one strict parser: ids, times, numbers and JSON. The API and the file import both read through it.
 
+`moment` and `integer` are what the API takes; `local_moment`, `number` and `boolean` what shops write into files.
+
 Strict because each of these was seen to pass elsewhere: NaN, 100,000 nested brackets, duplicate keys of
 which the last one wins, a lone surrogate that breaks the store, `true` for 1, `int("１２３")` for 123.
 """
@@ -10,8 +12,10 @@ import hashlib
 import json
 import math
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from decimal import Decimal
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from recsvc.errors import InvalidRequest
 
@@ -25,6 +29,17 @@ MAX_INT: Final = 2**53 - 1  # the largest integer every JSON reader keeps exactl
 
 _TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
 _INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+_NUMBER = re.compile(r"([+-]?)([0-9]+)(?:\.([0-9]*))?", re.ASCII)
+_SIGNS = "€$£ \u00a0\u202f"
+_DATE = re.compile(
+    r"(\d{1,4})([-./])(\d{1,2})\2(\d{1,4})"
+    r"(?:[Tt ]\s*(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?(?:\s*([AaPp])\.?[Mm]\.?)?)?"
+    r"\s*([Zz]|UTC|[+-]\d{2}:?\d{2})?", re.ASCII,
+)  # fmt: skip
+_EPOCH = re.compile(r"\d{9,10}(\.\d{1,9})?", re.ASCII)
+_EPOCH_MS = re.compile(r"\d{12,13}", re.ASCII)
+_PLACES: Final = {"ymd": (0, 1, 2), "dmy": (2, 1, 0), "mdy": (2, 0, 1)}
+DATE_ORDERS: Final = tuple(_PLACES)
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
 
 
@@ -90,6 +105,62 @@ def moment(value: object, now: datetime) -> datetime:
     return at
 
 
+def local_moment(
+    text: str, order: str, zone: ZoneInfo | None, now: datetime, latest: datetime | None = None
+) -> datetime:
+    """Return the moment that a file's text says: `2010-12-01T08:26:00Z`, `12/1/2010 8:26`, `01.12.2010`, epoch seconds
+    or milliseconds.
+
+    Args:
+        order: how the three numbers of a date stand when the year is not first: mdy or dmy; ymd when it must be.
+        zone: of a time that does not say its own. Of the hour that stands twice in autumn, the first.
+        latest: up to then, instead of ten minutes after `now`.
+
+    Raises:
+        ValueError: as `moment`, or a time that has no zone while none was given.
+    """
+    if _EPOCH.fullmatch(text) or _EPOCH_MS.fullmatch(text):
+        at = datetime.fromtimestamp(float(text) / (1000 if _EPOCH_MS.fullmatch(text) else 1), UTC)
+    else:
+        at = _calendar(text, order, zone)
+    return moment(at, latest - AHEAD if latest else now)
+
+
+def number(text: str, decimal: str = ".", thousands: str = "") -> Decimal:
+    """Return the number that ASCII digits spell, with this decimal mark and, when one is given, marks of thousands.
+
+    A currency sign or a space beside it is no part of it; `(1.50)` and an exponent are refused.
+
+    Raises:
+        ValueError: naming the value.
+    """
+    plain = text.strip(_SIGNS)
+    if thousands and thousands in plain:
+        whole = plain.split(decimal)[0].lstrip("+-").replace("\u00a0", " ").replace("\u202f", " ")
+        if not re.fullmatch(rf"[0-9]{{1,3}}({re.escape(thousands)}[0-9]{{3}})+", whole):
+            raise ValueError(f"{shorten(text)} is not a number with {thousands!r} between thousands")
+        plain = plain.replace(thousands, "")
+    if decimal != ".":
+        if "." in plain:
+            raise ValueError(f"{shorten(text)} is not a number with {decimal!r} as decimal mark")
+        plain = plain.replace(decimal, ".")
+    if not _NUMBER.fullmatch(plain) or len(plain) > 30:
+        raise ValueError(f"{shorten(text)} is not a number")
+    return Decimal(plain)
+
+
+def boolean(text: str) -> bool:
+    """Return the truth of true, false, yes, no, 1, 0 in any case.
+
+    Raises:
+        ValueError: naming the value.
+    """
+    found = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}.get(text.lower())
+    if found is None:
+        raise ValueError(f"{shorten(text)}, must be true or false")
+    return found
+
+
 def read_json(body: bytes) -> Any:
     """Return what `body` holds, as strict JSON.
 
@@ -135,6 +206,41 @@ def derived_id(fields: dict[str, Any], ordinal: int) -> str:
 def shorten(text: str, most: int = 40) -> str:
     """Return `text` for an error message: quoted, and no longer than `most` characters."""
     return repr(text if len(text) <= most else text[:most] + "…")
+
+
+def _calendar(text: str, order: str, zone: ZoneInfo | None) -> datetime:
+    found = _DATE.fullmatch(text)
+    if not found:
+        raise ValueError(f"{shorten(text)} is not a date and time")
+    parts = found.group(1), found.group(3), found.group(4)
+    year, month, day = (parts[place] for place in _PLACES["ymd" if len(parts[0]) == 4 else order])
+    if len(year) not in {2, 4} or len(month) > 2 or len(day) > 2:
+        raise ValueError(f"{shorten(text)} is not a date in the order {order}")
+    hour, half = int(found.group(5) or 0), (found.group(9) or "").lower()
+    if half:
+        if not 1 <= hour <= 12:
+            raise ValueError(f"{shorten(text)} is not a time of the clock")
+        hour = hour % 12 + (12 if half == "p" else 0)
+    micro = int((found.group(8) or "0").ljust(6, "0")[:6])
+    years = int(year) + (2000 if len(year) == 2 else 0)
+    try:
+        at = datetime(years, int(month), int(day), hour, int(found.group(6) or 0), int(found.group(7) or 0), micro)
+        return at.replace(tzinfo=_zone(found.group(10), zone)).astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{shorten(text)} is out of range") from None
+    except ValueError as error:
+        raise ValueError(f"{shorten(text)}: {error}") from None
+
+
+def _zone(offset: str | None, zone: ZoneInfo | None) -> tzinfo:
+    if offset is None:
+        if zone is None:
+            raise ValueError("has no time zone: give one with --time-zone or `time_zone` in the map")
+        return zone
+    if offset in {"Z", "z", "UTC"}:
+        return UTC
+    minutes = int(offset[1:3]) * 60 + int(offset[-2:])
+    return timezone(timedelta(minutes=-minutes if offset[0] == "-" else minutes))
 
 
 def _depth(body: bytes) -> int:

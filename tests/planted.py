@@ -102,7 +102,7 @@ def history(now: datetime) -> list[tuple[Any, ...]]:
     return rows
 
 
-def interaction(customer_id: str, item_id: str | None, kind: str, at: datetime, **more: Any) -> tuple[Any, ...]:
+def interaction(customer_id: str | None, item_id: str | None, kind: str, at: datetime, **more: Any) -> tuple[Any, ...]:
     """One row of the store."""
     row = {"customer_id": customer_id, "item_id": item_id, "kind": kind, "occurred_at": _micro(at), **more}
     name = more.pop("interaction_id", f"{customer_id}-{item_id}-{kind}-{at.isoformat()}-{more.get('order_id')}")

@@ -35,7 +35,8 @@ def arrays(
     liked = matrices.liked(matrix)
     rows, scores, degrees = graph.neighbours(liked, config.neighbours, threads)
     baskets = matrices.baskets(log, matrix)
-    together_rows, together_scores = graph.together(baskets, liked, config.neighbours, threads)
+    witnesses = matrices.witnesses(log, liked, baskets)
+    together_rows, together_scores = graph.together(baskets, witnesses, config.neighbours, threads)
     names, offsets = model.pack_ids([log.item_ids[code] for code in matrix.item_codes])
     return matrix, {
         "item_id_bytes": names, "item_id_offsets": offsets,

@@ -12,7 +12,7 @@ from recsvc.artifact import Array
 from recsvc.engine.candidates import confidence_of
 from recsvc.engine.history import DAY, Decay, History, collect
 from training.config import Config
-from training.sources import Log
+from training.sources import Log, of
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +45,22 @@ class Matrix:
 
 
 def build(log: Log, config: Config) -> Matrix:
-    """Return the matrix of a log that is not empty. Items and customers without an event get no row."""
+    """Return the matrix of a log in which a customer did something. Items and customers without an event get no row.
+
+    What nobody is named for has no history: it counts in the sales and in `baskets` only.
+    """
     decay = Decay(
         min(float(log.events.at.max()), time.time()),
         config.history.taste_half_life_days,
         config.history.repeat_half_life_days,
     )
-    customer_codes, customers = np.unique(log.customers, return_inverse=True)
+    named = log.customers >= 0
+    customer_codes, customers = np.unique(log.customers[named], return_inverse=True)
     item_codes, items = np.unique(log.events.item_rows, return_inverse=True)
     events = replace(log.events, item_rows=items.astype(np.int32))
-    groups, history = collect(customers, events, decay)
+    groups, history = collect(customers, of(events, named), decay)
     offsets = np.searchsorted(groups, np.arange(len(customer_codes) + 1))
-    sales = _sales(customers, items, log)
+    sales = _sales(items, log)
     return Matrix(customer_codes, item_codes, decay, offsets.astype(np.int64), history, *sales)
 
 
@@ -88,11 +92,20 @@ def baskets(log: Log, matrix: Matrix) -> sparse.csr_matrix:
     return full
 
 
-def _sales(customers: Array, items: Array, log: Log) -> tuple[Array, Array, Array]:
+def witnesses(log: Log, liked: sparse.csr_matrix, orders: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Return the rows that count as different customers when a pair of items needs several: each customer, and each
+    order that names none. `liked` and `orders` are what the functions above return."""
+    bought = np.flatnonzero(log.events.purchases)
+    _, first = np.unique(log.events.orders[bought], return_index=True)
+    return sparse.vstack([liked, orders[log.customers[bought][first] < 0]], format="csr")
+
+
+def _sales(items: Array, log: Log) -> tuple[Array, Array, Array]:
     e = log.events
     days = (e.at // int(DAY)).astype(np.int64)
     # One customer's order of one item counts once, however many lines it had; so does its return, refund or cancel.
-    bought, back = (_once(np.flatnonzero(mask), customers, items, e.orders) for mask in (e.purchases, log.returned))
+    who = log.customers
+    bought, back = (_once(np.flatnonzero(mask), who, items, e.orders) for mask in (e.purchases, log.returned))
     where = np.concatenate([bought, back])
     signs = np.concatenate([np.ones(len(bought)), -np.ones(len(back))])
     key = days[where] * (int(items.max()) + 1) + items[where]

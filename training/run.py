@@ -107,7 +107,7 @@ def _measure(log: Log, config: Config, progress: Progress, clock: _Clock) -> tup
 
 def _cases(log: Log, config: Config, progress: Progress, start: float, end: float, what: str) -> list[evaluate.Case]:
     before, later = log.between(0, start), log.between(start, end)
-    if not len(before) or not later.events.purchases.any():
+    if not (before.customers >= 0).any() or not later.events.purchases.any():
         return []
     matrix, found = _fit(before, config, progress, f"fitting, {what}")
     blend = dict(config.blend)
@@ -132,6 +132,8 @@ def _check(log: Log) -> None:
         raise InvalidRequest("nothing to learn from: the store holds no interaction that names an item")
     if not log.events.purchases.any():
         raise InvalidRequest("nothing to learn from: the store holds no purchase")
+    if not (log.customers >= 0).any():
+        raise InvalidRequest("nothing to learn from: no interaction in the store names a customer")
 
 
 def _availability(engine: sa.Engine, item_ids: list[str]) -> eligibility.Availability:

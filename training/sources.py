@@ -22,7 +22,8 @@ _RETURNS = ("return", "refund", "cancel")
 class Log:
     """All interactions that name an item.
 
-    customer_ids, item_ids: the distinct ids, codes point into them. customers: (e,) int32 codes.
+    customer_ids, item_ids: the distinct ids, codes point into them. customers: (e,) int32 codes, −1 where the
+    interaction names nobody.
     events: the interactions, `item_rows` being item codes. returned: (e,) bool, a return, refund or cancel.
     """
 
@@ -38,11 +39,13 @@ class Log:
     def between(self, start: float, end: float) -> Log:
         """Return the part with start <= time < end (epoch seconds); codes keep their meaning."""
         keep = (self.events.at >= start) & (self.events.at < end)
-        e = self.events
-        part = Events(
-            e.item_rows[keep], e.weights[keep], e.at[keep], e.purchases[keep], e.rejections[keep], e.orders[keep]
-        )
+        part = of(self.events, keep)
         return Log(self.customer_ids, self.item_ids, self.customers[keep], part, self.returned[keep])
+
+
+def of(events: Events, keep: Array) -> Events:
+    """Return the events at which `keep`, (e,) bool, is true."""
+    return Events(*(getattr(events, name)[keep] for name in Events.__slots__))
 
 
 def from_store(

@@ -7,15 +7,16 @@ import sys
 import typer
 from rich.console import Console
 
-from recsvc.cli import demo, imports, keys, serve, smoke
+from recsvc.cli import demo, imports, keys, serve, smoke, validate
 from recsvc.errors import RecsvcError
 
 BAD_INPUT = 2
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Personalised products and offers for shops.")
-app.command("import")(imports.import_command)
 app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
 app.command("smoke")(smoke.smoke)
+app.command("validate")(validate.validate)
+app.add_typer(imports.app, name="import")
 app.add_typer(keys.app, name="keys")
 
 

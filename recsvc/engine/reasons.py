@@ -52,7 +52,8 @@ def why(model: Model, history: History, rows: Array, contributions: Array, sensi
     cited[repeat] = rows[repeat]
     for generator, explain in ((Generator.COLLABORATIVE, _by_factors), (Generator.NEIGHBOURS, _by_graph)):
         mine = np.flatnonzero(best == GENERATORS.index(generator))
-        if len(mine):
+        # Where no generator says anything, the first one counts as best: without a history it has nothing to name.
+        if len(mine) and len(history):
             _cite(history, mine, explain(model, history, rows[mine]), sensitive, codes, cited, shares)
     return Reasons(best, codes, cited, shares)
 

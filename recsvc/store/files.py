@@ -1,211 +1,272 @@
-"""Import files: Parquet with recsvc's own column names, checked column by column and read in chunks.
+"""Import files as a shop has them: CSV, JSON lines and Parquet, plain, gzip or zstd, folders of them, or a pipe.
 
-The check says the same as `intake` says of one value, on whole columns at once. A file with a bad row is
-refused before anything of its chunk is written; the message names the file, the row, the column and the value.
+Each is read in pieces of raw columns; what they mean is said by `columns`. The format is told from the content:
+a name may lie. CSV is read as text, so that no id loses a zero or gains a `.0`. A line that cannot be read at all
+is handed on beside the others, with its number and the reason.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
+import codecs
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from recsvc.concepts import CHANNELS, KIND_NAMES, OFFER_KINDS
+from recsvc.artifact import Array
 from recsvc.errors import InvalidRequest
-from recsvc.intake import AHEAD, EARLIEST, ID_BYTES, LATEST, MAX_INT, read_json, shorten
+from recsvc.intake import read_json, shorten
+from recsvc.store.maps import File
+from recsvc.store.streams import HEAD, PIPE, Source, opened
 
-_ROWS = 50_000
-_CONTROLS: Final = r"[\x{00}-\x{1f}\x{7f}-\x{9f}]"
+_ROWS: Final = 50_000
+_BLOCK: Final = 4 << 20
+_ENDINGS: Final = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet")
+REJECTS: Final = ".rejects.jsonl"
+_DELIMITERS: Final = ",;\t|"
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
-    """What a column must hold. type: id, text, integer, boolean, time, ids, texts or json.
-    past: a time that cannot lie ahead."""
+class Broken:
+    """A line that is no row: its number and what is wrong."""
 
-    type: str
-    required: bool = False
-    among: tuple[str, ...] = ()
-    low: int = -MAX_INT
-    high: int = MAX_INT
-    default: Any = None
-    past: bool = False
+    number: int
+    reason: str
+    text: str
 
 
-_MONEY = Column("integer", low=0)
-_TIME, _TEXT, _JSON = Column("time"), Column("text"), Column("json", default={})
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some rows of a file: raw columns, the number of each row (the first below the header is 1), lines that are none.
 
-COLUMNS: Final[dict[str, dict[str, Column]]] = {
-    "items": {
-        "item_id": Column("id", required=True), "parent_id": Column("id"), "title": Column("text", required=True),
-        "categories": Column("texts", default=[]), "brand": _TEXT, "price_cents": _MONEY, "currency": _TEXT,
-        "stock": Column("integer", low=0), "active": Column("boolean", default=True),
-        "sensitive": Column("boolean", default=False), "created_at": _TIME, "available_from": _TIME,
-        "available_to": _TIME, "attributes": _JSON,
-    },
-    "customers": {"customer_id": Column("id", required=True), "segment": _TEXT, "attributes": _JSON},
-    "interactions": {
-        "interaction_id": Column("id", required=True), "customer_id": Column("id", required=True),
-        "item_id": Column("id"), "kind": Column("text", required=True, among=KIND_NAMES),
-        "occurred_at": Column("time", required=True, past=True),
-        "quantity": Column("integer", low=0), "value_cents": _MONEY,
-        "currency": _TEXT, "order_id": Column("id"), "channel": Column("text", among=CHANNELS),
-        "stars": Column("integer", low=1, high=5), "reason": _TEXT, "offer_id": Column("id"),
-    },
-    "offers": {
-        "offer_id": Column("id", required=True), "name": Column("text", required=True),
-        "kind": Column("text", required=True, among=OFFER_KINDS), "benefit": _TEXT, "value_cents": _MONEY,
-        "cost_cents": _MONEY, "currency": _TEXT, "starts_at": _TIME, "ends_at": _TIME,
-        "active": Column("boolean", default=True), "items": Column("ids", default=[]), "attributes": _JSON,
-    },
-}  # fmt: skip
+    floats: column → (rows,) bool, where JSON had a number with a decimal point. done: bytes of the file read so far.
+    """
+
+    columns: dict[str, Any]
+    numbers: Array
+    done: int
+    broken: list[Broken] = field(default_factory=list)
+    floats: dict[str, Array] = field(default_factory=dict)
+
+    def line(self, row: int) -> dict[str, Any]:
+        """Return a row as the file has it, for a message."""
+        return {name: values[row].as_py() for name, values in self.columns.items()}
 
 
-def count(path: Path) -> int:
-    """Return how many rows a Parquet file has.
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What the beginning of a file shows: its format (csv, jsonl or parquet), text, encoding, delimiter, columns."""
+
+    format: str
+    text: str
+    encoding: str
+    delimiter: str
+    columns: list[str]
+
+
+def expand(paths: list[Path]) -> list[Path]:
+    """Return the files of `paths`, folders replaced by what they hold, in the order of their names.
 
     Raises:
-        InvalidRequest: not there, or not Parquet.
+        InvalidRequest: not there, or a folder without such a file.
     """
-    try:
-        return int(pq.read_metadata(path).num_rows)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise InvalidRequest(f"{path}: cannot be read as Parquet: {error}") from None
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = [one for one in sorted(path.rglob("*")) if one.is_file() and _importable(path, one)]
+            if not inside:
+                raise InvalidRequest(f"{path}: holds no {', '.join(_ENDINGS)} file")
+            found += inside
+        elif path == PIPE or path.exists():
+            found.append(path)
+        else:
+            raise InvalidRequest(f"{path}: there is no such file")
+    return found
 
 
-def rows(noun: str, path: Path) -> Iterator[list[dict[str, Any]]]:
-    """Yield chunks of checked rows; times as integer microseconds, missing columns with their defaults.
+def size(path: Path) -> int | None:
+    """Return the bytes of a file; None for a pipe."""
+    return path.stat().st_size if path.is_file() else None
+
+
+def head(path: Path, file: File) -> Head:
+    """Return what the first megabyte of a file shows.
+
+    Raises:
+        InvalidRequest: empty, unreadable, or a column stands twice.
+    """
+    with opened(path) as source:
+        return _head(path, file, source)
+
+
+def pieces(path: Path, file: File, choose: Callable[[Head], set[str]]) -> Iterator[Piece]:
+    """Yield the rows of a file.
 
     Args:
-        noun: a key of COLUMNS.
+        choose: which columns to read, given what the beginning shows.
 
     Raises:
-        InvalidRequest: an unknown or missing column, or a value that is not what the column must hold.
+        InvalidRequest: cannot be read at all, or from here on.
     """
-    count(path)
-    spec = COLUMNS[noun]
-    file = pq.ParquetFile(path)
-    names = file.schema_arrow.names
-    unknown = [name for name in names if name not in spec]
-    if unknown:
-        raise InvalidRequest(f"{path}: unknown column {shorten(unknown[0])}; {noun} have {', '.join(spec)}")
-    missing = [name for name, column in spec.items() if column.required and name not in names]
-    if missing:
-        raise InvalidRequest(f"{path}: the column {missing[0]} is missing")
-    start = 0
-    for batch in file.iter_batches(batch_size=_ROWS):
-        columns = {}
-        for name in names:
-            values = _read(batch.column(name), spec[name], f"{path}: column {name}", start)
-            columns[name] = _fill(values, spec[name])
-        fixed = {name: column.default for name, column in spec.items() if name not in columns}
-        yield [{**fixed, **dict(zip(columns, one, strict=True))} for one in zip(*columns.values(), strict=True)]
-        start += batch.num_rows
+    try:
+        with opened(path) as source:
+            start = _head(path, file, source)
+            wanted = choose(start)
+            missing = sorted(wanted - set(start.columns)) if start.format != "jsonl" else []
+            if missing:
+                raise InvalidRequest(f"{path}: the column {missing[0]} is missing; it has {', '.join(start.columns)}")
+            yield from _READERS[start.format](path, source, start, wanted)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeDecodeError, EOFError) as error:
+        raise InvalidRequest(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
+    except OSError as error:
+        raise InvalidRequest(f"{path}: cannot be read: {error}") from None
 
 
-def _fill(values: list[Any], column: Column) -> list[Any]:
-    if column.default is None:
-        return values
-    return [column.default if value is None else value for value in values]
+def _importable(folder: Path, path: Path) -> bool:
+    if any(part.startswith((".", "_")) for part in path.relative_to(folder).parts) or path.name.endswith(REJECTS):
+        return False
+    plain = path.name.lower().removesuffix(".gz").removesuffix(".zst")
+    return plain.endswith(_ENDINGS)
 
 
-def _read(values: Any, column: Column, where: str, start: int) -> list[Any]:
-    if pa.types.is_dictionary(values.type):
-        values = values.cast(values.type.value_type)
-    if column.required and values.null_count:
-        row = start + int(pc.index(pc.is_null(values), True).as_py()) + 1
-        raise InvalidRequest(f"{where}: row {row}: is empty")
-    return _READERS[column.type](values, column, where, start)  # type: ignore[no-any-return]
-
-
-def _text(values: Any, column: Column, where: str, start: int) -> list[Any]:
-    if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
-        raise InvalidRequest(f"{where}: holds {values.type}, must be text")
-    _refuse(pc.match_substring_regex(values, "\\x{00}"), values, where, start, "must not hold NUL")
-    if column.among:
-        bad = pc.invert(pc.is_in(values, pa.array(column.among)))
-        _refuse(pc.and_(bad, pc.is_valid(values)), values, where, start, f"must be one of {', '.join(column.among)}")
-    return values.to_pylist()  # type: ignore[no-any-return]
-
-
-def _ids(values: Any, column: Column, where: str, start: int) -> list[Any]:
-    if pa.types.is_integer(values.type):
-        values = values.cast(pa.string())  # whole numbers are the same text everywhere; 123.0 is not
-    found = _text(values, column, where, start)
-    size = pc.binary_length(values)
-    bad = pc.or_(pc.less(size, 1), pc.greater(size, ID_BYTES))
-    _refuse(bad, values, where, start, f"must be 1 to {ID_BYTES} bytes")
-    _refuse(pc.match_substring_regex(values, _CONTROLS), values, where, start, "must not hold control characters")
-    _refuse(pc.is_in(values, pa.array([".", ".."])), values, where, start, "must not be '.' or '..'")
-    return found
-
-
-def _integer(values: Any, column: Column, where: str, start: int) -> list[Any]:
-    if not pa.types.is_integer(values.type):
-        raise InvalidRequest(f"{where}: holds {values.type}, must be whole numbers")
-    bad = pc.or_(pc.less(values, column.low), pc.greater(values, column.high))
-    _refuse(bad, values, where, start, f"must be {column.low} to {column.high}")
-    return values.to_pylist()  # type: ignore[no-any-return]
-
-
-def _boolean(values: Any, _column: Column, where: str, _start: int) -> list[Any]:
-    if not pa.types.is_boolean(values.type):
-        raise InvalidRequest(f"{where}: holds {values.type}, must be true or false")
-    return values.to_pylist()  # type: ignore[no-any-return]
-
-
-def _time(values: Any, column: Column, where: str, start: int) -> list[Any]:
-    if not pa.types.is_timestamp(values.type) or values.type.tz is None:
-        raise InvalidRequest(f"{where}: holds {values.type}, must be timestamps with a time zone")
-    micro = values.cast(pa.timestamp("us", "UTC"), safe=False).cast(pa.int64())
-    latest = datetime.now(UTC) + AHEAD if column.past else LATEST
-    bad = pc.or_(pc.less(micro, _micro(EARLIEST)), pc.greater(micro, _micro(latest)))
-    _refuse(bad, values, where, start, f"must be from {EARLIEST.date()} to {latest.isoformat(timespec='minutes')}")
-    return micro.to_pylist()  # type: ignore[no-any-return]
-
-
-def _lists(values: Any, column: Column, where: str, start: int) -> list[Any]:
-    if not (pa.types.is_list(values.type) or pa.types.is_large_list(values.type)):
-        raise InvalidRequest(f"{where}: holds {values.type}, must be lists of text")
-    inner = _ids if column.type == "ids" else _text
-    flat = values.flatten()
-    if flat.null_count:
-        raise InvalidRequest(f"{where}: a list holds an empty value")
-    inner(flat, Column("text"), f"{where} (counting list entries)", start)
-    return values.to_pylist()  # type: ignore[no-any-return]
-
-
-def _json(values: Any, column: Column, where: str, start: int) -> list[Any]:
-    found = []
-    for row, text in enumerate(_text(values, column, where, start), start + 1):
+def _head(path: Path, file: File, source: Source) -> Head:
+    start = source.start
+    if not start.strip():
+        raise InvalidRequest(f"{path}: is empty")
+    if start.startswith(b"PAR1"):
+        if path == PIPE or source.compressed:
+            raise InvalidRequest(f"{path}: Parquet is read from a plain file, not from a pipe or a compressed file")
         try:
-            value = None if text is None else read_json(text.encode("utf-8"))
-        except InvalidRequest as error:
-            raise InvalidRequest(f"{where}: row {row}: {shorten(text)} is not JSON: {error.message}") from None
-        if not isinstance(value, (dict, type(None))):
-            raise InvalidRequest(f"{where}: row {row}: {shorten(text)} must be a JSON object")
-        found.append(value)
-    return found
+            return Head("parquet", "", "", "", pq.read_schema(path).names)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise InvalidRequest(f"{path}: cannot be read as Parquet: {error}") from None
+    encoding = _encoding(path, file.encoding, start)
+    text = codecs.getincrementaldecoder(encoding)("replace").decode(start).removeprefix("\ufeff")
+    if text.lstrip()[:1] == "{":
+        return Head("jsonl", text, encoding, "", _keys(text))
+    if text.lstrip()[:1] == "[":
+        raise InvalidRequest(f"{path}: is a JSON array; write one object on each line")
+    lines = text.splitlines()
+    delimiter = file.delimiter or max(_DELIMITERS, key=lines[0].count)
+    names = next(csv.reader(io.StringIO(text), delimiter=delimiter))
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise InvalidRequest(f"{path}: the column {shorten(twice[0])} stands twice in the header")
+    return Head("csv", text, encoding, delimiter, names)
 
 
-_READERS: Final[dict[str, Any]] = {
-    "id": _ids, "text": _text, "integer": _integer, "boolean": _boolean, "time": _time,
-    "ids": _lists, "texts": _lists, "json": _json,
-}  # fmt: skip
+def _encoding(path: Path, given: str | None, start: bytes) -> str:
+    if given is None:
+        marks = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+        given = next((name for mark, name in marks if start.startswith(mark)), "")
+    try:
+        codecs.getincrementaldecoder(given or "utf-8")("strict").decode(start, final=len(start) < HEAD)
+    except LookupError:
+        raise InvalidRequest(f"{path}: {shorten(given)} is not an encoding") from None
+    except UnicodeDecodeError as error:
+        if given and codecs.lookup(given).name == "utf-8":
+            return "utf-8"  # a value that is not becomes one bad row
+        if given:
+            raise InvalidRequest(f"{path}: not {given} at byte {error.start}") from None
+        return "cp1252" if not set(start) & {0x81, 0x8D, 0x8F, 0x90, 0x9D} else "latin-1"
+    return codecs.lookup(given or "utf-8").name
 
 
-def _micro(at: datetime) -> int:
-    return int(at.timestamp() * 1_000_000)
+def _keys(text: str) -> list[str]:
+    names: dict[str, None] = {}
+    for line in text.splitlines()[:200]:
+        try:
+            names |= dict.fromkeys(json.loads(line))
+        except (ValueError, TypeError):
+            continue
+    return list(names)
 
 
-def _refuse(bad: Any, values: Any, where: str, start: int, wanted: str) -> None:
-    """Raise for the first row at which `bad` is true; nulls are not bad here."""
-    place = pc.index(bad, True).as_py()
-    if place >= 0:
-        raise InvalidRequest(f"{where}: row {start + place + 1}: {shorten(str(values[place].as_py()))}, {wanted}")
+def _csv(path: Path, source: Source, start: Head, wanted: set[str]) -> Iterator[Piece]:
+    broken: list[Broken] = []
+
+    def skip(row: Any) -> str:
+        reason = f"has {row.actual_columns} fields, the header has {row.expected_columns}"
+        broken.append(Broken(row.number - 1, reason, row.text[:2000]))
+        return "skip"
+
+    # Bytes where the file is UTF-8: one bad value is then one bad row, not the end of the file.
+    kind = pa.binary() if start.encoding == "utf-8" else pa.string()
+    reader = pacsv.open_csv(
+        pa.PythonFile(io.BufferedReader(source, _BLOCK), "r"),
+        read_options=pacsv.ReadOptions(use_threads=False, block_size=_BLOCK, encoding=start.encoding),
+        parse_options=pacsv.ParseOptions(delimiter=start.delimiter, newlines_in_values=True, invalid_row_handler=skip),
+        convert_options=pacsv.ConvertOptions(
+            column_types=dict.fromkeys(start.columns, kind), strings_can_be_null=False,
+            include_columns=[name for name in start.columns if name in wanted],
+        ),
+    )  # fmt: skip
+    last = taken = 0
+    for batch in reader:
+        # The reader is ahead of the batch it hands out: only lines broken up to its last row belong to it.
+        numbers = _numbers(last, batch.num_rows, [one.number for one in broken[taken:]])
+        last = int(numbers[-1]) if len(numbers) else last
+        mine = [one for one in broken[taken:] if one.number <= last]
+        taken += len(mine)
+        yield Piece(dict(zip(batch.schema.names, batch.columns, strict=True)), numbers, source.done, mine)
+    if broken[taken:]:
+        yield Piece({}, np.empty(0, np.int64), source.done, broken[taken:])
+
+
+def _numbers(last: int, count: int, broken: list[int]) -> Array:
+    """Return the numbers of `count` rows after row `last`, leaving out those of broken lines."""
+    numbers = np.arange(last + 1, last + 1 + count + len(broken), dtype=np.int64)
+    return numbers[~np.isin(numbers, broken)][:count]
+
+
+def _jsonl(path: Path, source: Source, start: Head, wanted: set[str]) -> Iterator[Piece]:
+    number = 0
+    lines = io.BufferedReader(source, _BLOCK)
+    while batch := lines.readlines(_BLOCK):
+        rows, numbers, broken = [], [], []
+        for raw in batch:
+            number += 1
+            try:
+                line = raw if start.encoding == "utf-8" else raw.decode(start.encoding).encode("utf-8")
+                if not (line := line.removeprefix(codecs.BOM_UTF8).strip()):
+                    continue
+                value = read_json(line)
+                if not isinstance(value, dict):
+                    raise InvalidRequest("body: must be an object")
+            except (InvalidRequest, UnicodeDecodeError) as error:
+                broken.append(Broken(number, str(error).removeprefix("body: "), raw.decode("utf-8", "replace")[:2000]))
+                continue
+            rows.append(value)
+            numbers.append(number)
+        names = sorted(wanted)
+        columns = {name: pa.array([_text(row.get(name)) for row in rows], pa.string()) for name in names}
+        floats = {name: np.array([isinstance(row.get(name), float) for row in rows], bool) for name in names}
+        yield Piece(columns, np.array(numbers, np.int64), source.done, broken, floats)
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return repr(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
+
+
+def _parquet(path: Path, source: Source, start: Head, wanted: set[str]) -> Iterator[Piece]:
+    opened, done = pq.ParquetFile(path), 0
+    names = [name for name in start.columns if name in wanted]
+    for batch in opened.iter_batches(batch_size=_ROWS, columns=names):
+        numbers = np.arange(done + 1, done + 1 + batch.num_rows, dtype=np.int64)
+        done += batch.num_rows
+        part = int(path.stat().st_size * done / max(opened.metadata.num_rows, 1))
+        yield Piece(dict(zip(batch.schema.names, batch.columns, strict=True)), numbers, part)
+
+
+_Reader = Callable[[Path, Source, Head, set[str]], Iterator[Piece]]
+_READERS: Final[dict[str, _Reader]] = {"csv": _csv, "jsonl": _jsonl, "parquet": _parquet}

@@ -20,8 +20,9 @@ import redis as redis_client
 
 from recsvc import artifact
 from recsvc.app import create_app
-from recsvc.flows.imports import import_files
+from recsvc.flows.imports import Order, import_files
 from recsvc.store import facts
+from recsvc.store.maps import Map
 from tests.conftest import Place, Valkey, free_port, until, worker
 
 LIST = "/v1/customers/c3/recommendations"
@@ -107,7 +108,8 @@ def test_an_import_behind_a_cached_list_is_seen(place: Place, valkey: Valkey, tm
         "occurred_at": datetime.now(UTC),
     }
     pq.write_table(pa.Table.from_pylist([row]), tmp_path / "i.parquet")
-    import_files(app.extensions["recsvc"].engine, "interactions", [tmp_path / "i.parquet"], lambda done, total: None)
+    order = Order("interactions", [tmp_path / "i.parquet"], Map(), datetime.now(UTC))
+    import_files(app.extensions["recsvc"].engine, order, lambda rows, done, total: None)
     until(lambda: disliked not in [one["item_id"] for one in client.get(LIST).json["items"]], 2)
     app.extensions["recsvc"].current.stop()
 

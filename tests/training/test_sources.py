@@ -12,8 +12,10 @@ import pytest
 
 from recsvc.concepts import KINDS, interaction_weight, rejects
 from recsvc.engine.history import DAY
+from recsvc.errors import InvalidRequest
 from recsvc.store import database, facts, interactions
 from tests.planted import interaction, small
+from training import fit, run
 from training import matrix as matrices
 from training.sources import Log, from_store, from_table
 
@@ -85,3 +87,43 @@ def test_a_split_by_time_shares_no_moment() -> None:
     edge = NOW.timestamp() - 4.5 * DAY
     before, after = log.between(0, edge), log.between(edge, 1e12)
     assert len(before) + len(after) == 10 and before.events.at.max() < edge <= after.events.at.min()
+
+
+def test_orders_without_a_customer_teach_what_goes_together_and_nothing_else(tmp_path: Path) -> None:
+    engine = database.connect(f"sqlite:///{tmp_path / 'x.db'}")
+    database.migrate(engine)
+    facts.ensure(engine)
+    rows = [interaction("c", "a", "purchase", NOW, order_id="c1"), interaction("c", "z", "view", NOW)]
+    for n in range(4):  # four orders of nobody with a and b, and enough others that the pair is no chance
+        rows += [interaction(None, item, "purchase", NOW, order_id=f"o{n}") for item in ("a", "b")]
+        rows += [interaction(None, f"other{n}{m}", "purchase", NOW, order_id=f"p{n}{m}") for m in range(9)]
+    interactions.append_many(engine, rows)
+    log = from_store(engine, {}, interactions.newest_revision(engine))
+    matrix, found = fit.arrays(log, small())
+    assert log.customer_ids == ["c"] and matrix.shape[0] == 1 and len(matrix.of(0)) == 2
+    rows_of = {log.item_ids[code]: row for row, code in enumerate(matrix.item_codes)}
+    assert found["together_rows"][rows_of["a"]][0] == rows_of["b"]
+    assert found["popularity"][rows_of["a"]] == 5.0
+    run._check(log)
+    with pytest.raises(InvalidRequest, match="names a customer"):
+        run._check(Log([], log.item_ids, np.full(len(log), -1, np.int32), log.events, log.returned))
+
+
+def test_one_household_is_one_witness_however_many_orders(tmp_path: Path) -> None:
+    orders = [("c", item, "purchase", 1.0, f"o{n}") for n in range(9) for item in ("a", "b")]
+    others = [("d", f"x{n}", "purchase", 1.0, f"p{n}") for n in range(50)]
+    log = _log(*orders, *others)
+    _, found = fit.arrays(log, small())
+    assert (found["together_rows"][:2] == -1).all()
+
+
+def test_fitting_leaves_every_history_as_it_was() -> None:
+    """What a customer returned weighs against the item and is dropped from `liked`, and only from there."""
+    log = _log(
+        ("c", "a", "purchase", 3, "1"), ("c", "a", "return", 2, "1"), ("c", "b", "purchase", 1, "2"),
+        ("d", "a", "purchase", 1, "3"), ("d", "b", "purchase", 1, "3"), ("e", "b", "purchase", 1, "4"),
+    )  # fmt: skip
+    before = matrices.build(log, small())
+    after, _ = fit.arrays(log, small())
+    assert after.offsets.tolist() == before.offsets.tolist() == [0, 2, 4, 5]
+    assert after.history.item_rows.tolist() == before.history.item_rows.tolist()

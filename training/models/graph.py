@@ -38,12 +38,13 @@ def neighbours(liked: sparse.csr_matrix, settings: Neighbours, threads: int) -> 
 
 
 def together(
-    baskets: sparse.csr_matrix, liked: sparse.csr_matrix, settings: Neighbours, threads: int
+    baskets: sparse.csr_matrix, witnesses: sparse.csr_matrix, settings: Neighbours, threads: int
 ) -> tuple[Array, Array]:
     """Return what is found in the same order, cut to 30 per item: rows (n, 30) int32 and scores (n, 30) float32.
 
     Score: orders with both / (sqrt(orders of each, multiplied) + 10), kept where both were bought together at
-    least twice and more often than chance (orders of one × orders of the other / all orders).
+    least twice and more often than chance (orders of one × orders of the other / all orders), by at least
+    `settings.min_customers` rows of `witnesses`, (customers, items) of ones.
     """
     counts = np.asarray(baskets.sum(axis=0)).ravel()
     scaled = baskets @ sparse.diags(1.0 / np.sqrt(np.maximum(counts, 1.0)))
@@ -52,7 +53,7 @@ def together(
     both = np.where(rows >= 0, cosine * size, 0.0)
     chance = size**2 / max(baskets.shape[0], 1)
     scores = np.where((both > _MIN_ORDERS - 0.5) & (both > chance), both / (size + _SHRINK), 0.0)
-    rows, scores = _shared(rows, scores, liked, settings.min_customers)
+    rows, scores = _shared(rows, scores, witnesses, settings.min_customers)
     order = np.argsort(-scores, axis=1, kind="stable")[:, :_TOGETHER]
     best = np.take_along_axis(scores, order, axis=1).astype(np.float32)
     return np.where(best > 0, np.take_along_axis(rows, order, axis=1), -1).astype(np.int32), best

@@ -1,0 +1,134 @@
+"""What each noun's columns must hold, and the check of a whole piece of a file at once.
+
+A row that is wrong is noted with its column and reason, and never fails the others.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from recsvc.artifact import Array
+from recsvc.concepts import CHANNELS, KIND_NAMES, OFFER_KINDS
+from recsvc.errors import InvalidRequest
+from recsvc.intake import shorten
+from recsvc.store import files, values
+from recsvc.store.files import Head, Piece
+from recsvc.store.maps import Map, Source
+from recsvc.store.values import Column, Sheet, Wrong
+
+_MONEY = Column("integer", low=0)
+_TIME, _TEXT, _JSON = Column("time"), Column("text"), Column("json", default={})
+
+COLUMNS: Final[dict[str, dict[str, Column]]] = {
+    "items": {
+        "item_id": Column("id", required=True), "parent_id": Column("id"), "title": Column("text", required=True),
+        "categories": Column("texts", default=[]), "brand": _TEXT, "price_cents": _MONEY, "currency": _TEXT,
+        "stock": Column("integer", low=0), "active": Column("boolean", default=True),
+        "sensitive": Column("boolean", default=False), "created_at": _TIME, "available_from": _TIME,
+        "available_to": _TIME, "attributes": _JSON,
+    },
+    "customers": {"customer_id": Column("id", required=True), "segment": _TEXT, "attributes": _JSON},
+    "interactions": {
+        "interaction_id": Column("id"), "customer_id": Column("id"),
+        "item_id": Column("id"), "kind": Column("text", required=True, among=KIND_NAMES),
+        "occurred_at": Column("time", required=True, past=True), "quantity": Column("integer", low=0),
+        "value_cents": _MONEY, "currency": _TEXT, "order_id": Column("id"), "channel": Column("text", among=CHANNELS),
+        "stars": Column("integer", low=1, high=5), "reason": _TEXT, "offer_id": Column("id"),
+    },
+    "offers": {
+        "offer_id": Column("id", required=True), "name": Column("text", required=True),
+        "kind": Column("text", required=True, among=OFFER_KINDS), "benefit": _TEXT, "value_cents": _MONEY,
+        "cost_cents": _MONEY, "currency": _TEXT, "starts_at": _TIME, "ends_at": _TIME,
+        "active": Column("boolean", default=True), "items": Column("ids", default=[]), "attributes": _JSON,
+    },
+}  # fmt: skip
+
+
+def read(noun: str, path: Path, a_map: Map, now: datetime) -> Iterator[tuple[Piece, Sheet]]:
+    """Yield the pieces of a file, each with how it is read.
+
+    Raises:
+        InvalidRequest: the file cannot be read, or an unknown or missing column; names it.
+    """
+    forms = []
+
+    def choose(head: Head) -> set[str]:
+        forms.append(_sheet(noun, a_map, head, str(path), now))
+        return forms[0].wanted
+
+    for piece in files.pieces(path, a_map.file, choose):
+        yield piece, forms[0]
+
+
+def check(piece: Piece, form: Sheet) -> tuple[dict[str, Any], Wrong, Array]:
+    """Return (column → Arrow array of all rows, what is wrong, (rows,) bool: left out by the map's `skip`).
+
+    Times are microseconds since 1970. Rows that are wrong hold nulls where they are.
+    """
+    spec, wrong, count = COLUMNS[form.noun], Wrong(), len(piece.numbers)
+    skipped = np.zeros(count, bool)
+    for name, pattern in form.map.skip.items():
+        found = re.compile(pattern)
+        hit = values.distinct(
+            values.as_text(values.raw(piece, name, form, Wrong())),
+            name,
+            partial(_matches, found),
+            pa.bool_(),
+            Wrong(),
+        )
+        skipped |= hit.fill_null(False).to_numpy(zero_copy_only=False)
+    out = {}
+    for name, source in form.sources.items():
+        if source.value is not None:
+            given = pa.array([str(source.value)] * count, pa.string())
+        else:
+            given = values.raw(piece, source.column or "", form, wrong, name)
+        out[name] = values.read(given, name, spec[name], source, form, wrong, piece)
+        if spec[name].required and out[name].null_count:
+            for row in np.flatnonzero(pc.is_null(out[name]).to_numpy(zero_copy_only=False)).tolist():
+                wrong.note(row, name, None, "is empty")
+    return out, wrong, skipped
+
+
+def rows_of(columns: dict[str, Any], noun: str, keep: Array) -> list[dict[str, Any]]:
+    """Return the kept rows as dictionaries, missing columns and empty values with their defaults."""
+    lists, spec = {}, COLUMNS[noun]
+    for name, given in columns.items():
+        default = spec[name].default
+        found = given.filter(pa.array(keep)).to_pylist()
+        if spec[name].type == "json":
+            found = [None if text is None else json.loads(text) for text in found]
+        lists[name] = found if default is None else [default if value is None else value for value in found]
+    fixed = {name: column.default for name, column in spec.items() if name not in lists}
+    return [{**fixed, **dict(zip(lists, one, strict=True))} for one in zip(*lists.values(), strict=True)]
+
+
+def _matches(pattern: re.Pattern[str], text: str) -> bool:
+    return pattern.search(text) is not None
+
+
+def _sheet(noun: str, a_map: Map, head: Head, where: str, now: datetime) -> Sheet:
+    spec, sources = COLUMNS[noun], a_map.sources(noun)
+    if not sources:
+        unknown = [name for name in head.columns if name not in spec]
+        if unknown:
+            raise InvalidRequest(
+                f"{where}: unknown column {shorten(unknown[0])}; {noun} have {', '.join(spec)}."
+                f" For other names, write a map: recsvc import guess {where}"
+            )
+        # Every JSON line may have other fields; a table has what its header says.
+        sources = {name: Source(column=name) for name in (spec if head.format == "jsonl" else head.columns)}
+    missing = [name for name, column in spec.items() if column.required and name not in sources]
+    if missing:
+        raise InvalidRequest(f"{where}: the column {missing[0]} is missing")
+    return Sheet(noun, a_map, sources, now)

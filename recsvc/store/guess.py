@@ -1,0 +1,303 @@
+"""Guess: the map of an unknown file, from its head, with the reason of each decision as a comment."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from recsvc import intake
+from recsvc.concepts import KIND_NAMES
+from recsvc.errors import InvalidRequest
+from recsvc.store import files
+from recsvc.store.files import Head
+from recsvc.store.maps import File
+
+# What shops call a column, letters and digits only; the earlier name is the better match.
+NAMES: Final[dict[str, tuple[str, ...]]] = {
+    "interaction_id": ("interactionid", "eventid", "lineid", "orderlineid"),
+    "order_id": ("orderid", "invoiceno", "invoice", "invoiceid", "invoicenumber", "orderno", "ordernumber",
+                 "transactionid", "basketid", "receiptno", "receiptid", "nrcomanda", "comanda", "numarcomanda",
+                 "pedido", "bestellnummer", "incrementid", "order"),
+    "item_id": ("itemid", "stockcode", "sku", "lineitemsku", "productid", "productcode", "articleid", "articleno",
+                "artikelnummer", "codprodus", "contentid", "ean", "upc", "gtin", "asin", "parentasin", "movieid",
+                "item", "product"),
+    "customer_id": ("customerid", "userid", "clientid", "customerno", "customernumber", "memberid", "visitorid",
+                    "householdid", "cardid", "kundennummer", "idclient", "customeremail", "email", "customer", "user",
+                    "buyer", "client"),
+    "occurred_at": ("occurredat", "invoicedate", "orderdate", "datetime", "timestamp", "eventtime", "createdat",
+                    "purchasedate", "transactiondate", "orderdatetime", "paidat", "soldat", "date", "data", "datum",
+                    "datacomenzii", "time", "ts", "tdat"),
+    "quantity": ("quantity", "qty", "lineitemquantity", "units", "pieces", "pcs", "cantitate", "menge", "anzahl",
+                 "quantidade"),
+    "price": ("unitprice", "price", "lineitemprice", "itemprice", "pret", "pretunitar", "preis", "preco"),
+    "total": ("value", "linetotal", "totalprice", "salesvalue", "totalvalue", "amount", "total", "revenue", "valoare"),
+    "kind": ("kind", "eventtype", "event", "eventname", "action", "interactiontype", "type"),
+    "title": ("title", "productname", "itemname", "lineitemname", "description", "name", "denumire", "bezeichnung",
+              "productdescription"),
+    "categories": ("categories", "category", "productcategory", "categorycode", "productgroupname", "department",
+                   "categorie", "kategorie", "genres"),
+    "brand": ("brand", "manufacturer", "vendor", "marca", "marke"),
+    "currency": ("currency", "moneda", "waehrung"),
+    "segment": ("segment", "customersegment"), "stars": ("stars", "rating"), "channel": ("channel", "salchannel"),
+}  # fmt: skip
+_KINDS: Final = {
+    "transaction": "purchase", "order": "purchase", "buy": "purchase", "sale": "purchase", "purchased": "purchase",
+    "cart": "add_to_cart", "addtocart": "add_to_cart", "removefromcart": "remove_from_cart", "viewitem": "view",
+    "pageview": "view", "detailview": "view", "like": "wishlist", "rating": "review", "return": "return",
+}  # fmt: skip
+_SERVICE: Final = ("POST", "POSTAGE", "DOT", "SHIPPING", "DELIVERY", "TRANSPORT", "M", "MANUAL", "D", "DISCOUNT", "S",
+                   "SAMPLES", "B", "C2", "BANK CHARGES", "AMAZONFEE", "CRUK", "FEE", "ADJUST", "GIFT CARD")  # fmt: skip
+_SERVICE_TITLE: Final = re.compile(
+    r"(?i)\b(postage|shipping|carriage|delivery (fee|charge)|bank charges|commission|manual|samples?|bad debt|"
+    r"livrare|transport|versand(kosten)?|frete|portes)\b"
+)
+_DATE: Final = re.compile(r"(\d{1,4})([-./])(\d{1,2})[-./](\d{1,4})")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The head of a file: its shape, the text of its first rows by column, and what each of our columns is there."""
+
+    head: Head
+    columns: dict[str, list[str]]
+    found: dict[str, str]
+
+    def of(self, name: str) -> list[str]:
+        """Return the values of one of our columns that are not empty."""
+        return [value for value in self.columns.get(self.found.get(name, ""), []) if value]
+
+
+def guess_map(path: Path) -> str:
+    """Return a map for the file, as YAML with comments.
+
+    Raises:
+        InvalidRequest: it cannot be read, or no column is recognised.
+    """
+    sample = _sample(path)
+    if not {"item_id", "customer_id"} & sample.found.keys():
+        raise InvalidRequest(f"{path}: no column looks like an item or a customer; it has {', '.join(sample.columns)}")
+    rows = len(next(iter(sample.columns.values())))
+    parts = [
+        f"# How {path.name} would be read, guessed from its first {rows:,} rows. Look at each line; then\n"
+        "#   recsvc import items FILE --map MAP   and   recsvc import interactions FILE --map MAP\n"
+        "# Decide before the first import: a line without an id of its own is known by its fields as mapped.\n",
+        _file(sample), _dates(sample), _skip(sample), _returns(sample), _items(sample), _customers(sample),
+        _interactions(sample),
+    ]  # fmt: skip
+    return "".join(part for part in parts if part)
+
+
+def _sample(path: Path) -> Sample:
+    heads: list[Head] = []
+
+    def choose(head: Head) -> set[str]:
+        heads.append(head)
+        return set(head.columns)
+
+    piece = next(files.pieces(path, File(), choose), None)
+    if piece is None or not len(piece.numbers):
+        raise InvalidRequest(f"{path}: has a header and no rows")
+    columns = {}
+    for name, values in piece.columns.items():
+        texts = ["" if one is None else one for one in values.to_pylist()]
+        columns[name] = [one.decode("utf-8", "replace") if isinstance(one, bytes) else str(one) for one in texts]
+    plain = {_plain(name): name for name in reversed(heads[0].columns)}
+    found: dict[str, str] = {}
+    for ours, theirs in NAMES.items():
+        free = [plain[name] for name in theirs if name in plain and plain[name] not in found.values()]
+        if free:
+            found[ours] = free[0]
+    return Sample(heads[0], columns, found)
+
+
+def _plain(name: str) -> str:
+    """Return a name's letters and digits, without accents: Preț is pret."""
+    return re.sub(r"[^a-z0-9]", "", unicodedata.normalize("NFKD", name).lower())
+
+
+def _line(name: str, value: Any, why: str, indent: str = "  ") -> str:
+    text = yaml.safe_dump({name: value}, default_flow_style=True, allow_unicode=True, width=1000).strip()[1:-1]
+    return f"{indent}{text}".ljust(48) + f"  # {why}\n"
+
+
+def _file(sample: Sample) -> str:
+    head = sample.head
+    if head.format == "parquet":
+        return ""
+    out = "file:\n"
+    out += _line("encoding", head.encoding, {
+        "utf-8": "every byte of the head is valid UTF-8",
+    }.get(head.encoding, "not UTF-8, or a mark at its start; look at names with accents"))  # fmt: skip
+    if head.format == "csv":
+        count = len(head.columns)
+        out += _line("delimiter", head.delimiter, f"the header has {count} columns with it")
+    numbers = sample.of("price") + sample.of("total") + sample.of("quantity")
+    comma = sum(bool(re.search(r"\d,\d{1,2}$", one)) for one in numbers)
+    point = sum(bool(re.search(r"\d\.\d+$", one)) for one in numbers)
+    decimal = "," if comma > point else "."
+    out += _line(
+        "decimal", decimal, f"{max(comma, point):,} numbers end like 1{decimal}50, {min(comma, point):,} otherwise"
+    )
+    for mark in ("." if decimal == "," else ",", " ", "\u00a0", "'"):
+        grouped = [
+            one for one in numbers if re.fullmatch(rf"-?\d{{1,3}}({re.escape(mark)}\d{{3}})+([{decimal}]\d+)?", one)
+        ]
+        if grouped:
+            out += _line("thousands", mark, f"as in {grouped[0]}")
+            break
+    return out
+
+
+def _dates(sample: Sample) -> str:
+    texts = sample.of("occurred_at")
+    if not texts:
+        return ""
+    order, why = date_order(texts)
+    out = "dates:\n" + _line("order", order, why)
+    naive = [one for one in texts if _DATE.match(one) and not re.search(r"([Zz]|UTC|[+-]\d{2}:?\d{2})$", one[8:])]
+    if naive:
+        out += (
+            "  # time_zone: Europe/London".ljust(48) + f"  # {naive[0]!r} says no zone: fill in, or give --time-zone\n"
+        )
+    return out
+
+
+def date_order(texts: list[str]) -> tuple[str, str]:
+    """Return the order of day, month and year in texts, and the evidence for it."""
+    dates = [found for found in (_DATE.match(text) for text in texts) if found]
+    if not dates:
+        return "ymd", f"no calendar dates: {texts[0]!r}"
+    if all(len(found[1]) == 4 for found in dates):
+        return "ymd", f"the year is first: {dates[0][0]}"
+    first = next((found[0] for found in dates if int(found[1]) > 12), None)
+    second = next((found[0] for found in dates if int(found[3]) > 12), None)
+    if first and not second:
+        return "dmy", f"the first number is a day: {first}"
+    if second and not first:
+        return "mdy", f"the second number is a day: {second}"
+    falls = {}
+    for order, (month, day) in {"dmy": (3, 1), "mdy": (1, 3)}.items():
+        keys = [(found[4], int(found[month]), int(found[day])) for found in dates]
+        falls[order] = sum(a > b for a, b in pairwise(keys))
+    best = "mdy" if falls["mdy"] < falls["dmy"] else "dmy"
+    return best, f"NOT SURE: {dates[0][0]} fits both; read so, the rows run backwards {falls[best]} times"
+
+
+def _skip(sample: Sample) -> str:
+    codes = sample.columns.get(sample.found.get("item_id", ""), [])
+    titles = sample.columns.get(sample.found.get("title", ""), [""] * len(codes))
+    with_digit = sum(any(ch.isdigit() for ch in code) for code in codes)
+    if not codes or "order_id" not in sample.found or with_digit < 0.9 * len(codes):
+        return ""
+    odd = Counter(
+        code for code, title in zip(codes, titles, strict=False)
+        if code and not any(ch.isdigit() for ch in code) and (code.upper() in _SERVICE or _SERVICE_TITLE.search(title))
+    )  # fmt: skip
+    if not odd:
+        return ""
+    words = sorted({*_SERVICE, *(code.upper() for code in odd)})
+    pattern = f"(?i)^({'|'.join(re.escape(word).replace(chr(92) + ' ', ' ') for word in words)})$"
+    seen = ", ".join(f"{code} ({count})" for code, count in odd.most_common(6))
+    return (
+        f"# Lines that are no product; in the head: {seen}.\nskip:\n"
+        + f"  {yaml.safe_dump({sample.found['item_id']: pattern}, width=1000, allow_unicode=True)}"
+    )
+
+
+def _returns(sample: Sample) -> str:
+    quantities = sample.columns.get(sample.found.get("quantity", ""), [])
+    orders = sample.columns.get(sample.found.get("order_id", ""), [])
+    negative = [row for row, text in enumerate(quantities) if text.startswith("-")]
+    letters = Counter(found[1] for order in orders if (found := re.match(r"([A-Za-z]+)[-_]?\d", order)))
+    credit = [mark for mark, count in letters.items() if count < 0.3 * len(orders)]
+    back = {mark: [row for row in negative if orders[row].startswith(mark)] for mark in credit} if orders else {}
+    prefix = max(back, key=lambda mark: len(back[mark]), default=None)
+    if prefix and back[prefix]:
+        row = back[prefix][0]
+        return "returns:\n" + _line(
+            "prefix", prefix, f"as {orders[row]} with quantity {quantities[row]}: a credit note"
+        )
+    if negative or (quantities and orders):
+        return "returns: {}".ljust(48) + f"  # a negative quantity is a return; {len(negative)} in the head\n"
+    return ""
+
+
+def _items(sample: Sample) -> str:
+    if not {"item_id", "title"} <= sample.found.keys():
+        return ""
+    out = "items:\n" + _id("item_id", sample) + _line("title", sample.found["title"], _example(sample, "title"))
+    for name in ("categories", "brand", "currency"):
+        if name in sample.found:
+            out += _line(name, sample.found[name], _example(sample, name))
+    if "price" in sample.found:
+        out += _line("price_cents", {"from": sample.found["price"], "unit": "major"}, "in whole units, as 2.55")
+    return out
+
+
+def _customers(sample: Sample) -> str:
+    if "customer_id" not in sample.found or ("item_id" in sample.found and "segment" not in sample.found):
+        return ""
+    out = "customers:\n" + _id("customer_id", sample)
+    return out + (
+        _line("segment", sample.found["segment"], _example(sample, "segment")) if "segment" in sample.found else ""
+    )
+
+
+def _interactions(sample: Sample) -> str:
+    found = sample.found
+    if not {"item_id", "occurred_at"} <= found.keys() or not {"customer_id", "order_id"} & found.keys():
+        return ""
+    out = "interactions:\n" + _kind(sample)
+    for name in ("interaction_id", "order_id", "item_id", "customer_id"):
+        out += _id(name, sample) if name in found else ""
+    for name in ("occurred_at", "quantity", "currency"):
+        out += _line(name, found[name], _example(sample, name)) if name in found else ""
+    if "total" in found:
+        out += _line(
+            "value_cents",
+            {"from": found["total"], "unit": "major"},
+            f"of the whole line, as {_example(sample, 'total')}",
+        )
+    elif {"price", "quantity"} <= found.keys():
+        value = {"from": found["price"], "times": found["quantity"], "unit": "major"}
+        out += _line("value_cents", value, "price of one × quantity")
+    if "stars" in found:
+        out += _line("stars", found["stars"], _example(sample, "stars"))
+    return out
+
+
+def _kind(sample: Sample) -> str:
+    texts = set(sample.of("kind"))
+    names = {text: _KINDS.get(re.sub(r"[^a-z]", "", text.lower()), text.lower()) for text in texts}
+    if texts and len(texts) < 30 and any(name in KIND_NAMES for name in names.values()):
+        changed = {text: name for text, name in sorted(names.items()) if text != name}
+        value: Any = {"from": sample.found["kind"], "names": changed} if changed else sample.found["kind"]
+        odd = sorted(name for name in names.values() if name not in KIND_NAMES)
+        return _line("kind", value, f"LOOK: {', '.join(odd)} is none of ours" if odd else "each is one of ours")
+    if sample.of("stars"):
+        return _line("kind", {"value": "review"}, "there are ratings and no kinds")
+    return _line("kind", {"value": "purchase"}, "no column says what happened: taken as lines of orders")
+
+
+def _id(name: str, sample: Sample) -> str:
+    column, texts = sample.found[name], sample.of(name)
+    empty = len(sample.columns[column]) - len(texts)
+    why = f"{len(set(texts)):,} different, as {_example(sample, name)}" + (
+        f"; {empty:,} rows have none" if empty else ""
+    )
+    whole = [text for text in texts if re.fullmatch(r"\d+\.0+", text)]
+    if whole:
+        return _line(name, {"from": column, "whole": "text"}, f"{whole[0]} is read as {whole[0].split('.')[0]}; {why}")
+    return _line(name, column, why)
+
+
+def _example(sample: Sample, name: str) -> str:
+    texts = sample.of(name)
+    return intake.shorten(texts[0]) if texts else "empty in the head"

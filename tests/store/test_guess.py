@@ -1,0 +1,78 @@
+"""Guess: an unknown file's map, with the evidence beside each decision, is one that `maps.load` takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from recsvc.errors import InvalidRequest
+from recsvc.store import maps
+from recsvc.store.columns import COLUMNS
+from recsvc.store.guess import date_order, guess_map
+
+
+@pytest.mark.parametrize(
+    ("texts", "order", "why"),
+    [
+        (["2010-12-01"], "ymd", "the year is first"), (["1.2.2010", "13.2.2010"], "dmy", "13.2.2010"),
+        (["1/2/2010", "1/13/2010"], "mdy", "1/13/2010"), (["1291191960"], "ymd", "no calendar dates"),
+        (["1/12/2010", "2/12/2010", "1/1/2011"], "dmy", "NOT SURE"),
+        (["11/1/2010", "11/2/2010", "12/1/2010", "12/2/2010"], "mdy", "NOT SURE"),
+    ],
+)  # fmt: skip
+def test_the_order_of_a_date_comes_with_its_evidence(texts: list[str], order: str, why: str) -> None:
+    found = date_order(texts)
+    assert found[0] == order and why in found[1]
+
+
+def _guess(tmp_path: Path, text: str, encoding: str = "utf-8") -> tuple[maps.Map, str]:
+    file, out = tmp_path / "file.csv", tmp_path / "map.yaml"
+    file.write_text(text, encoding=encoding)
+    out.write_text(guess_map(file), encoding="utf-8")
+    return maps.load(out, COLUMNS), out.read_text("utf-8")
+
+
+def test_a_romanian_export(tmp_path: Path) -> None:
+    found, text = _guess(
+        tmp_path,
+        "Nr. comandă;Cod produs;Denumire;Cantitate;Preț;Data;Client\n"
+        "1;0071;Cafea;2;1.234,50;13.12.2010 08:26;17\n2;0072;Ceai;-1;4,20;14.12.2010 08:27;18\n",
+    )
+    assert (found.file.delimiter, found.file.decimal, found.file.thousands, found.dates.order) == (";", ",", ".", "dmy")
+    assert found.interactions["item_id"].column == "Cod produs" and found.interactions["quantity"].column == "Cantitate"
+    assert found.interactions["value_cents"].times == "Cantitate" and found.returns is not None
+    assert "13.12.2010" in text and "says no zone" in text and found.dates.time_zone is None
+
+
+def test_an_event_log_keeps_its_kinds(tmp_path: Path) -> None:
+    found, text = _guess(
+        tmp_path, "timestamp,visitorid,event,itemid\n1433221332117,257597,view,355908\n1433221332118,1,addtocart,2\n1433221332119,1,transaction,2\n"
+    )  # fmt: skip
+    kind = found.interactions["kind"]
+    assert kind.column == "event" and kind.names == {"addtocart": "add_to_cart", "transaction": "purchase"}
+    assert found.interactions["customer_id"].column == "visitorid" and "time_zone" not in text
+
+
+def test_a_catalogue_and_a_list_of_customers(tmp_path: Path) -> None:
+    found, _ = _guess(tmp_path, "SKU,Name,Category,Price\n01,Tea,Drinks,2.55\n")
+    assert {name: one.column for name, one in found.items.items()} == {
+        "item_id": "SKU", "title": "Name", "categories": "Category", "price_cents": "Price",
+    }  # fmt: skip
+    assert not found.interactions and found.items["price_cents"].unit == "major"
+    found, _ = _guess(tmp_path, "Customer ID,Segment\n17850.0,gold\n")
+    assert found.customers["customer_id"].whole == "text" and found.customers["segment"].column == "Segment"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("a,b\n1,2\n", "no column looks like"), ("sku,b\n", "no rows"), ("", "is empty")]
+)
+def test_what_cannot_be_guessed_is_said(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(InvalidRequest, match=words):
+        _guess(tmp_path, text)
+
+
+def test_the_map_is_plain_yaml_whatever_the_names(tmp_path: Path) -> None:
+    _, text = _guess(tmp_path, 'order id,"sku: #1",sku,"product, name",date\n1,x,01,"a: b # c",2020-01-01T00:00:00Z\n')
+    assert yaml.safe_load(text)["items"] == {"item_id": "sku", "title": "product, name"}
