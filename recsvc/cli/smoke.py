@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 import urllib.error
@@ -21,28 +22,53 @@ def smoke(
     url: Annotated[str, typer.Argument(help="Where the service is, as http://127.0.0.1:8000.")],
     key: Annotated[str, typer.Option(envvar="RECSVC_KEY", help="An API key.")],
 ) -> None:
-    """Ask every endpoint once, check the answers, exit 0 or 1. Stores one view of a customer `smoke-…`."""
+    """Ask every endpoint once, check the answers, exit 0 or 1. Leaves a customer `smoke-…` with one view."""
     sys.exit(check(url.rstrip("/"), key))
 
 
 def check(url: str, key: str) -> int:
     """Return 0 when every answer is as it must be, else 1; prints one line each."""
-    asked: set[tuple[str, str]] = set()
-    customer, failures = f"smoke-{uuid.uuid4().hex[:8]}", 0
+    asked = Asked(url, key)
+    customer = f"smoke-{uuid.uuid4().hex[:8]}"
+    _lists(asked, customer)
+    _writes(asked, customer)
+    _catalogue(asked, customer)
+    ask = asked.ask
+    ask("GET", "/healthz", "/healthz", lambda v: v["status"] == "ok")
+    ask("GET", "/readyz", "/readyz", lambda v: v["status"] == "ready")
+    ask("GET", "/metrics", "/metrics", lambda v: "recsvc_requests_total" in v)
+    document = ask("GET", "/openapi.json", "/openapi.json", lambda v: v["openapi"].startswith("3.1"))
+    described = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
+    for method, path in sorted(described - asked.routes):
+        asked.failures += 1
+        console.print(f"FAIL {method} {path} was not asked", markup=False)
+    console.print(f"{len(asked.routes)} endpoints, {asked.failures} failures")
+    return 1 if asked.failures else 0
 
-    def ask(method: str, path: str, template: str, wanted: Callable[[Any], bool], body: Any = None) -> Any:
-        nonlocal failures
-        asked.add((method, template))
-        status, value = _fetch(method, url + path, key, body)
-        good = status == 200 and wanted(value)
-        failures += not good
+
+class Asked:
+    """What was asked of a service so far, and how often the answer was wrong."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self._url, self._key = url, key
+        self.routes: set[tuple[str, str]] = set()
+        self.failures = 0
+
+    def ask(self, method: str, path: str, template: str, wanted: Callable[[Any], bool], body: Any = None) -> Any:
+        """Ask, print one line, and return the answer."""
+        self.routes.add((method, template))
+        status, value = _fetch(method, self._url + path, self._key, body)
+        good = status == 200 and bool(wanted(value))
+        self.failures += not good
         console.print(f"{'ok  ' if good else 'FAIL'} {method} {template} {status}", markup=False)
         return value
 
-    one = "/v1/customers/{customer_id}"
+
+def _lists(asked: Asked, customer: str) -> None:
+    ask, one, mine = asked.ask, "/v1/customers/{customer_id}", f"/v1/customers/{customer}"
     best = ask("GET", "/v1/bestsellers", "/v1/bestsellers", _has_items)
     item = best["items"][0]["item_id"] if _has_items(best) else "none"
-    mine, around = f"/v1/customers/{customer}", f"/v1/items/{quote(item, safe='')}"
+    around = f"/v1/items/{quote(item, safe='')}"
     ask("GET", f"{mine}/recommendations", f"{one}/recommendations", lambda v: _has_items(v) and v["fallback"])
     view = {"customer_id": customer, "kind": "view", "item_id": item}
     ask("POST", "/v1/interactions", "/v1/interactions", lambda v: v["accepted"] == 1, view)
@@ -53,16 +79,35 @@ def check(url: str, key: str) -> int:
     ask("GET", f"{around}/bought-together", "/v1/items/{item_id}/bought-together", _has_items)
     ask("GET", "/v1/trending", "/v1/trending", _has_items)
     ask("GET", "/v1/new?window_days=365", "/v1/new", _has_items)
-    ask("GET", "/healthz", "/healthz", lambda v: v["status"] == "ok")
-    ask("GET", "/readyz", "/readyz", lambda v: v["status"] == "ready")
-    ask("GET", "/metrics", "/metrics", lambda v: "recsvc_requests_total" in v)
-    document = ask("GET", "/openapi.json", "/openapi.json", lambda v: v["openapi"].startswith("3.1"))
-    described = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
-    for method, path in sorted(described - asked):
-        failures += 1
-        console.print(f"FAIL {method} {path} was not asked", markup=False)
-    console.print(f"{len(asked)} endpoints, {failures} failures")
-    return 1 if failures else 0
+
+
+def _writes(asked: Asked, customer: str) -> None:
+    answer = {"customer_id": customer, "kind": "nps", "score": 9}
+    asked.ask("POST", "/v1/surveys", "/v1/surveys", lambda v: v["accepted"] == 1, answer)
+    path, template = f"/v1/customers/{customer}/merge", "/v1/customers/{customer_id}/merge"
+    asked.ask("POST", path, template, lambda v: v["merged"] == 0, {"from": f"{customer}-session"})
+
+
+def _catalogue(asked: Asked, name: str) -> None:
+    """Write, look at, change and take away an inactive item and offer; the customer stays, with its one view."""
+    ask = asked.ask
+    rows: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+        "items": ("item_id", {"title": "smoke", "active": False}, {"price_cents": 1}),
+        "customers": ("customer_id", {}, {"tier": "smoke"}),
+        "offers": ("offer_id", {"name": "smoke", "kind": "content", "active": False}, {"benefit": "smoke"}),
+    }
+    for noun, (key, fields, change) in rows.items():
+        path, template = f"/v1/{noun}/{name}", f"/v1/{noun}/{{{key}}}"
+        ask("PUT", f"/v1/{noun}", f"/v1/{noun}", lambda v: v["accepted"] == 1, {key: name, **fields})
+        ask("GET", path, template, functools.partial(_holds, {key: name}))
+        ask("PATCH", path, template, functools.partial(_holds, change), change)
+        ask("GET", f"/v1/{noun}?limit=1", f"/v1/{noun}", lambda v: "cursor" in v)
+        if noun != "customers":
+            ask("DELETE", path, template, lambda v: v["accepted"] == 1)
+
+
+def _holds(wanted: dict[str, Any], value: Any) -> bool:
+    return wanted.items() <= value.items()
 
 
 def _has_items(value: Any) -> bool:
