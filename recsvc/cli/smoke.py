@@ -107,7 +107,7 @@ def _catalogue(asked: Asked, name: str) -> None:
 
 
 def _holds(wanted: dict[str, Any], value: Any) -> bool:
-    return wanted.items() <= value.items()
+    return bool(wanted.items() <= value.items())
 
 
 def _has_items(value: Any) -> bool:
