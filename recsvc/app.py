@@ -16,7 +16,7 @@ from flask import Flask, Response, g, request
 
 from recsvc import logs, metrics
 from recsvc.errors import InvalidRequest
-from recsvc.flows import health
+from recsvc.flows import access
 from recsvc.flows.current import Current
 from recsvc.flows.replies import new_id
 from recsvc.flows.shop import Shop
@@ -24,6 +24,8 @@ from recsvc.intake import identifier
 from recsvc.settings import Settings
 from recsvc.store import database
 from recsvc.store.cache import Cache
+from recsvc.store.keyfile import KeyFile
+from recsvc.store.limits import Limiter
 from recsvc.store.live import Live
 from recsvc.web import auth, errors
 from recsvc.web.contract import Route
@@ -39,8 +41,10 @@ def create_shop(settings: Settings) -> Shop:
     database.migrate(engine)
     url = None if settings.redis_url == "off" else settings.redis_url or None
     cache = Cache(url, settings.redis_timeout_ms / 1000, settings.cache_seconds)
-    current = Current(Live(engine), settings.artifact_root, settings.poll_ms / 1000)
-    return Shop(settings, engine, database.Writer(engine), cache, current, time.time)
+    live = Live(engine, KeyFile(settings.admin_key_file))
+    current = Current(live, settings.artifact_root, settings.poll_ms / 1000)
+    limiter = Limiter(cache.lease, time.monotonic)
+    return Shop(settings, engine, database.Writer(engine), cache, current, limiter, time.time)
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -57,7 +61,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.after_request(_end)
     for route in ROUTES:
         rule = re.sub(r"\{(\w+)\}", r"<id:\1>", route.path)
-        view = _guarded(route, functools.partial(health.key_is_live, shop))
+        view = _guarded(route, functools.partial(access.admit, shop))
         app.add_url_rule(
             rule, f"{route.method} {route.path}", view, methods=[route.method], provide_automatic_options=False
         )
@@ -67,15 +71,16 @@ def create_app(settings: Settings | None = None) -> Flask:
         pages.install(app)
     app.wsgi_app = RawPath(app.wsgi_app)  # type: ignore[method-assign]
     shop.current.start()
+    access.start(shop)
     return app
 
 
-def _guarded(route: Route, key_is_live: Callable[[str], bool]) -> Callable[..., Response]:
-    """Return the view behind the checks that every route has: the key, then the ids in the path."""
+def _guarded(route: Route, admit: auth.Admit) -> Callable[..., Response]:
+    """Return the view behind the checks that every route has: the key and its scope, then the ids in the path."""
 
     def view(**ids: str) -> Response:
-        if route.key:
-            auth.require(key_is_live)
+        if route.scope is not None:
+            auth.require(admit, route.scope)
         for name, value in ids.items():
             try:
                 identifier(value)

@@ -15,6 +15,7 @@ SECONDS = Histogram(
 LISTS = Counter("recsvc_lists_total", "Lists by how they were made.", ["source", "fallback"])
 CACHE = Counter("recsvc_cache_total", "Cache look-ups: hit, miss, mismatch (found but not valid), away.", ["result"])
 INTERACTIONS = Counter("recsvc_interactions_total", "Interactions by outcome.", ["outcome"])
+LIMITED = Counter("recsvc_rate_limited_total", "Requests refused because their key's rate was used up.")
 RELOADS = Counter("recsvc_model_reloads_total", "Looks at a new model: loaded or refused.", ["result"])
 MODEL = Gauge(
     "recsvc_model_published_seconds", "Epoch seconds at which the model in use was published; 0: none.",

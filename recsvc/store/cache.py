@@ -27,6 +27,20 @@ local known = tonumber(redis.call('GET', KEYS[1]) or '-1')
 if known < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2]) end
 return 1
 """
+# A bucket of one second's worth, filled by the time that passed; all that is asked for or nothing. Redis's own clock,
+# unless another is handed in: the clocks of several machines differ.
+_LEASE = """
+local now, rate, want = tonumber(ARGV[3]), tonumber(ARGV[1]), tonumber(ARGV[2])
+if not now then local t = redis.call('TIME') now = t[1] + t[2] / 1000000 end
+local known = redis.call('HMGET', KEYS[1], 'tokens', 'at')
+local tokens = rate
+if known[1] then tokens = math.min(rate, known[1] + math.max(0, now - known[2]) * rate) end
+local given = 0
+if tokens >= want then given = want end
+redis.call('HSET', KEYS[1], 'tokens', string.format('%.6f', tokens - given), 'at', string.format('%.6f', now))
+redis.call('EXPIRE', KEYS[1], 5)
+return {given, string.format('%.6f', math.max(0, want - tokens) / rate)}
+"""
 
 
 class Stamp(msgspec.Struct, frozen=True):
@@ -70,6 +84,7 @@ class Cache:
                 retry=Retry(NoBackoff(), 0), max_connections=256, health_check_interval=0,
             )  # fmt: skip
             self._advance = self._redis.register_script(_ADVANCE)
+            self._lease = self._redis.register_script(_LEASE)
 
     @property
     def configured(self) -> bool:
@@ -107,6 +122,19 @@ class Cache:
             self._ask(lambda r: self._advance(keys=[f"{prefix}:rev"], args=[revision, self._ttl * 2], client=r))
             is not None
         )
+
+    def lease(self, name: str, per_second: int, want: int, now: float | None = None) -> tuple[int, float] | None:
+        """Take `want` tokens, or none, from a bucket that fills by `per_second`. None when Redis is away.
+
+        Args:
+            now: seconds, for tests; Redis's own clock otherwise.
+
+        Returns:
+            How many were given, and the seconds until as many can be had.
+        """
+        arguments = [per_second, want, "" if now is None else now]
+        answer = self._ask(lambda r: self._lease(keys=[f"{{rate:{name}}}"], args=arguments, client=r))
+        return None if answer is None else (int(answer[0]), float(answer[1]))
 
     def ping(self) -> bool:
         """Whether Redis answers now."""

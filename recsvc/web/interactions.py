@@ -46,5 +46,5 @@ def record(body: InteractionBody) -> interactions.Receipt:
 
 ROUTES = [
     Route("POST", "/v1/interactions", "Store one interaction; acknowledged after the commit", post,
-          body=InteractionBody, reply=Receipt),
+          scope="storefront", body=InteractionBody, reply=Receipt),
 ]  # fmt: skip

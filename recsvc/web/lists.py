@@ -89,17 +89,20 @@ def reply(answer: Answer) -> Response:
 
 _CUSTOMER = "/v1/customers/{customer_id}"
 ROUTES = [
-    Route("GET", f"{_CUSTOMER}/recommendations", "A customer's personal list", recommendations,
+    Route("GET", f"{_CUSTOMER}/recommendations", "A customer's personal list", recommendations, scope="storefront",
           query=RecommendationsQuery, reply=ListReply),
     Route("GET", f"{_CUSTOMER}/buy-again", "What a customer bought before and is likely to want now", buy_again,
-          query=BuyAgainQuery, reply=BuyAgainReply),
+          scope="storefront", query=BuyAgainQuery, reply=BuyAgainReply),
     Route("GET", f"{_CUSTOMER}/offers", "Offers valid now, ordered by what the customer buys", customer_offers,
-          query=OffersQuery, reply=OffersReply),
+          scope="storefront", query=OffersQuery, reply=OffersReply),
     Route("GET", "/v1/items/{item_id}/similar", "Items whose buyers are most like this item's", similar,
-          query=RelatedQuery, reply=RelatedReply),
+          scope="storefront", query=RelatedQuery, reply=RelatedReply),
     Route("GET", "/v1/items/{item_id}/bought-together", "Items found in the same order", bought_together,
-          query=RelatedQuery, reply=RelatedReply),
-    Route("GET", "/v1/trending", "What sells more than it did", trending, query=WindowQuery, reply=ListReply),
-    Route("GET", "/v1/bestsellers", "What sold most, net of returns", bestsellers, query=WindowQuery, reply=ListReply),
-    Route("GET", "/v1/new", "What is new in the catalogue", new, query=WindowQuery, reply=ListReply),
+          scope="storefront", query=RelatedQuery, reply=RelatedReply),
+    Route("GET", "/v1/trending", "What sells more than it did", trending, scope="storefront", query=WindowQuery,
+          reply=ListReply),
+    Route("GET", "/v1/bestsellers", "What sold most, net of returns", bestsellers, scope="storefront",
+          query=WindowQuery, reply=ListReply),
+    Route("GET", "/v1/new", "What is new in the catalogue", new, scope="storefront", query=WindowQuery,
+          reply=ListReply),
 ]  # fmt: skip

@@ -23,6 +23,8 @@ _HEADERS = {
     "X-Degraded": "What was away: redis, database or model.",
 }
 
+_KEY = "rk_<id>_<secret>. Each operation names the scope it needs; campaign includes storefront, admin includes all."
+
 
 def openapi() -> Response:
     """Answer the OpenAPI document."""
@@ -33,7 +35,7 @@ ROUTES: list[Route] = [
     *lists.ROUTES,
     *interactions.ROUTES,
     *health.ROUTES,
-    Route("GET", "/openapi.json", "This description", openapi, key=False),
+    Route("GET", "/openapi.json", "This description", openapi, scope=None),
 ]
 
 
@@ -64,8 +66,8 @@ def document() -> dict[str, Any]:
         "components": {
             "schemas": definitions["$defs"],
             "securitySchemes": {
-                "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-                "bearer": {"type": "http", "scheme": "bearer"},
+                "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": _KEY},
+                "bearer": {"type": "http", "scheme": "bearer", "description": _KEY},
             },
         },
     }  # fmt: skip
@@ -75,7 +77,7 @@ def _operation(route: Route) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": re.sub(r"[^a-z0-9]+", "_", f"{route.method} {route.path}".lower()).strip("_"),
         "summary": route.summary, "parameters": _parameters(route), "responses": _responses(route),
-        "security": [{"key": []}, {"bearer": []}] if route.key else [],
+        "security": [{"key": [route.scope]}, {"bearer": [route.scope]}] if route.scope else [],
     }  # fmt: skip
     if route.body:
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": _ref(route.body)}}}
@@ -89,14 +91,18 @@ def _responses(route: Route) -> dict[str, Any]:
         "content": {route.content: {"schema": _ref(route.reply) if route.reply else plain}},
     }
     statuses = {"400": "The caller sent something that cannot be read."}
-    if route.key:
-        statuses["401"] = "No live key."
+    if route.scope:
+        statuses |= {"401": "No live key.", "403": f"The key lacks the scope {route.scope}.",
+                     "429": "The key's rate is used up; Retry-After says for how long."}  # fmt: skip
     if "{item_id}" in route.path:
         statuses["404"] = "No such item in the catalogue."
     if route.body:
         statuses |= {"413": "Body over 1 MiB.", "415": "Not JSON.", "503": "Nothing was kept; send it again."}
+    wait = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
     problem = {"application/problem+json": {"schema": _ref(Problem)}}
     found = {"200": good} | {code: {"description": text, "content": problem} for code, text in statuses.items()}
+    for code in {"429", "503"} & statuses.keys():
+        found[code]["headers"] = wait
     if route.path.startswith("/v1/") and route.method == "GET":
         good["headers"] = {name: {"description": text, "schema": {"type": "string"}} for name, text in _HEADERS.items()}
         found["304"] = {"description": "The caller has these bytes."}

@@ -101,6 +101,12 @@ def test_a_stopped_redis_is_not_noticed(workers: list[Any], valkey: Valkey) -> N
         first = _ids(workers[0].get(LIST))[0]
         _view(workers[0], first, "dislike")
         assert first not in _ids(workers[0].get(LIST))
+        # Another worker hears of it at its next poll; Redis may be back before that.
+        until(
+            lambda: (
+                len({client.application.extensions["recsvc"].current.snapshot.state.facts for client in workers}) == 1
+            )
+        )
     finally:
         os.kill(valkey.process.pid, signal.SIGCONT)
     # What was cached before is older than the outage: the disliked item must not come back with Redis.
