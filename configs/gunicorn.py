@@ -18,6 +18,12 @@ limit_request_line = 8190
 preload_app = False
 control_socket_disable = True
 accesslog = None
+# Gunicorn's own words as JSON lines too, without the request lines and addresses it puts into some of them.
+logconfig_dict = {
+    "handlers": {"json": {"class": "recsvc.logs.Gunicorn"}},
+    "root": {"level": "WARNING", "handlers": ["json"]},
+    "loggers": {"gunicorn.error": {"level": "INFO", "handlers": ["json"], "propagate": False}},
+}
 
 
 def on_starting(server):

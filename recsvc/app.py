@@ -12,13 +12,12 @@ import re
 import time
 from collections.abc import Callable
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response
 
-from recsvc import logs, metrics
+from recsvc import logs
 from recsvc.errors import InvalidRequest
 from recsvc.flows import access
 from recsvc.flows.current import Current
-from recsvc.flows.replies import new_id
 from recsvc.flows.shop import Shop
 from recsvc.intake import identifier
 from recsvc.settings import Settings
@@ -27,12 +26,10 @@ from recsvc.store.cache import Cache
 from recsvc.store.keyfile import KeyFile
 from recsvc.store.limits import Limiter
 from recsvc.store.live import Live
-from recsvc.web import auth, errors
+from recsvc.web import auth, errors, requests
 from recsvc.web.contract import Route
 from recsvc.web.openapi import ROUTES
 from recsvc.web.paths import IdConverter, RawPath
-
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 def create_shop(settings: Settings) -> Shop:
@@ -57,8 +54,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = True
     errors.install(app)
-    app.before_request(_begin)
-    app.after_request(_end)
+    requests.install(app, shop.settings.log_sample)
     for route in ROUTES:
         rule = re.sub(r"\{(\w+)\}", r"<id:\1>", route.path)
         view = _guarded(route, functools.partial(access.admit, shop))
@@ -91,20 +87,3 @@ def _guarded(route: Route, admit: auth.Admit) -> Callable[..., Response]:
         return found
 
     return view
-
-
-def _begin() -> None:
-    g.started = time.perf_counter()
-    given = request.headers.get("X-Request-Id", "")
-    g.request_id = given if _REQUEST_ID.fullmatch(given) else new_id()
-    if "recsvc.refused" in request.environ:
-        raise InvalidRequest(request.environ["recsvc.refused"])
-
-
-def _end(response: Response) -> Response:
-    response.headers["X-Request-Id"] = g.get("request_id", "")
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    route = request.url_rule.rule if request.url_rule else "unknown"
-    metrics.REQUESTS.labels(route, str(response.status_code)).inc()
-    metrics.SECONDS.labels(route).observe(time.perf_counter() - g.get("started", time.perf_counter()))
-    return response

@@ -27,6 +27,7 @@ class Settings(BaseSettings):
     pages: bool = Field(False, description="1 serves the page `/` and `/docs`, on loopback only. For demonstrations.")
     admin_key_file: Path | None = Field(None, description="File holding one key that has every scope; re-read.")
     rate_per_second: int = Field(2000, ge=0, description="Requests a second of a key that says nothing else; 0: any.")
+    log_sample: float = Field(0.01, ge=0, le=1, description="Share of answers without error that get a log line.")
     cache_seconds: int = Field(600, ge=1, le=86400, description="How long a finished answer may stay in Redis.")
     redis_timeout_ms: int = Field(20, ge=1, le=5000, description="Longest wait for Redis before computing instead.")
     poll_ms: int = Field(250, ge=20, le=10000, description="How often each worker looks for a new model or catalogue.")

@@ -47,7 +47,7 @@ class Stamp(msgspec.Struct, frozen=True):
     """The state an answer was made from. An answer is used only when its stamp equals the state of now.
 
     version: of the model. revision: of the customer. catalogue: its change number. until: epoch seconds at which
-    a start or end date makes the answer stale. key: set when it is kept.
+    a start or end date makes the answer stale. key: set when it is kept. source: how the list was made, for the log.
     """
 
     version: str
@@ -55,6 +55,7 @@ class Stamp(msgspec.Struct, frozen=True):
     catalogue: int
     until: float
     key: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ class Cache:
             How many were given, and the seconds until as many can be had.
         """
         arguments = [per_second, want, "" if now is None else now]
-        answer = self._ask(lambda r: self._lease(keys=[f"{{rate:{name}}}"], args=arguments, client=r))
+        answer = self._ask(lambda r: self._lease(keys=[f"recsvc:rate:{{{name}}}"], args=arguments, client=r))
         return None if answer is None else (int(answer[0]), float(answer[1]))
 
     def ping(self) -> bool:

@@ -21,6 +21,7 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy import event
 
+from recsvc import metrics
 from recsvc.errors import InvalidRequest, Unavailable
 
 metadata = sa.MetaData()
@@ -45,7 +46,10 @@ def connect(url: str) -> sa.Engine:
             "RECSVC_DATABASE_URL: this version speaks to a SQLite file, as sqlite:////var/lib/recsvc.db"
         )
     Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(parsed, pool_size=16, max_overflow=16, pool_timeout=2, connect_args={"timeout": 5.0})
+    # Errors without the values of the statement, which are customers and items: errors end up in logs.
+    engine = sa.create_engine(
+        parsed, pool_size=16, max_overflow=16, pool_timeout=2, connect_args={"timeout": 5.0}, hide_parameters=True
+    )
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
     return engine
@@ -112,8 +116,9 @@ class Writer:
                 while len(group) < _GROUP:
                     group.append(self._waiting.get_nowait())
             try:
-                with writing(self._engine) as connection:
+                with metrics.WRITER_SECONDS.time(), writing(self._engine) as connection:
                     results = [work(connection) for work, _ in group]
+                metrics.WRITER_GROUP.observe(len(group))
             except Exception as error:  # every waiting caller must hear of it, whatever it was
                 if not isinstance(error, Unavailable):
                     log.exception("write failed")

@@ -6,6 +6,7 @@ Each worker polls the change numbers and swaps one reference. When the database 
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import sqlalchemy as sa
 import structlog
 
+from recsvc import metrics
 from recsvc.store import facts as facts_store
 from recsvc.store import keys as keys_store
 from recsvc.store.database import MICROSECONDS
@@ -63,6 +65,7 @@ class Live:
                 self.state = replace(self.state, admin=admin)
             try:
                 self._look()
+                metrics.LIVE.set(time.time())
                 self.away = False
             except sa.exc.SQLAlchemyError:
                 if not self.away:

@@ -58,5 +58,5 @@ def _http(error: HTTPException) -> Any:
 
 
 def _unexpected(error: Exception) -> Response:
-    log.exception("unexpected error", kind=type(error).__name__)
+    log.exception("unexpected error", kind=type(error).__name__, request_id=g.get("request_id", ""))
     return _ours(errors.RecsvcError("something went wrong here; the log has it under the request id"))

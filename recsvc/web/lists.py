@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Response, current_app, request
+from flask import Response, current_app, g, request
 
 from recsvc.flows import lists, offers, popular, related
 from recsvc.flows.replies import Answer, new_id
@@ -76,6 +76,7 @@ def customer_offers(customer_id: str) -> Response:
 
 def reply(answer: Answer) -> Response:
     """Return an answer's bytes under their headers; 304 when the caller has them already."""
+    g.source = answer.source or None
     unchanged = request.if_none_match.contains(answer.etag)
     out = Response(b"" if unchanged else answer.body, 304 if unchanged else 200, content_type="application/json")
     out.headers["ETag"] = f'"{answer.etag}"'

@@ -173,7 +173,7 @@ def test_counters_of_all_workers_are_added_up(serve: Any) -> None:
     with urllib.request.urlopen(f"{service.url}/metrics") as reply:
         text = reply.read().decode()
     counted = re.findall(
-        r'recsvc_requests_total\{route="/v1/customers/<id:customer_id>/recommendations",status="200"\} (\d+)', text
+        r'recsvc_requests_total\{route="/v1/customers/\{customer_id\}/recommendations",status="200"\} (\d+)', text
     )
     assert sum(int(one) for one in counted) == 30
     assert "c3" not in text

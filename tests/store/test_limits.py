@@ -101,7 +101,7 @@ def test_a_lease_is_all_or_nothing_and_its_key_has_an_end(valkey: Valkey) -> Non
     import redis
 
     with redis.Redis.from_url(valkey.url) as direct:
-        assert 0 < direct.ttl("{rate:k}") <= 5
+        assert 0 < direct.ttl("recsvc:rate:{k}") <= 5
     assert cache.lease("own-clock", 10, 10) == (10, 0.0)
 
 
