@@ -55,6 +55,8 @@ class Limiter:
         with self._lock:
             if answer is None:
                 return _own(purse, per_second, now)
+            # What Redis gave is not had a second time when it goes away: the own bucket fills from now on.
+            purse.own, purse.own_at = 0.0, now
             given, seconds = answer
             if not given:
                 seconds = max(seconds, _SHORTEST_WAIT)  # rounded to nothing it would read as: go on

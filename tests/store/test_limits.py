@@ -67,6 +67,16 @@ def test_after_a_refusal_nobody_asks_until_there_may_be_something() -> None:
     assert limiter.wait("k", 1000) == 0.05 and len(asked) == 2
 
 
+def test_a_redis_that_goes_away_leaves_no_second_burst() -> None:
+    clock, answers = Clock(), [(1, 0.0)] * 10 + [(0, 0.1)]
+    limiter = Limiter(lambda *_: answers.pop(0) if answers else None, clock)
+    assert [limiter.wait("k", 10) > 0 for _ in range(11)] == [False] * 10 + [True]
+    clock.now += 0.21  # Redis is away from here on
+    assert [limiter.wait("k", 10) > 0 for _ in range(3)] == [False, False, True]
+    clock.now += 60
+    assert sum(limiter.wait("k", 10) == 0.0 for _ in range(30)) == 10
+
+
 def test_workers_share_one_bucket_in_redis(valkey: Valkey) -> None:
     caches = [Cache(valkey.url, 1.0, 60) for _ in range(2)]
     clock = Clock()
