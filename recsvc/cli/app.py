@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
-from recsvc.cli import demo, imports, keys, serve, smoke
+from recsvc.cli import demo, doctor, imports, keys, serve, smoke
 from recsvc.errors import RecsvcError
 
 BAD_INPUT = 2
@@ -15,6 +15,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, help="Personalised
 app.command("import")(imports.import_command)
 app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
+app.command("doctor")(doctor.doctor)
 app.command("smoke")(smoke.smoke)
 app.add_typer(keys.app, name="keys")
 
