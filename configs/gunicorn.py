@@ -7,20 +7,6 @@ workers have no keep-alive.
 import os
 from pathlib import Path
 
-from gunicorn import glogging
-
-
-class Logger(glogging.Logger):
-    """gunicorn's own, without the request lines of callers: they hold ids."""
-
-    def warning(self, msg, *args, **kwargs):
-        """Log a warning, unless it quotes a request."""
-        if not str(msg).startswith("Invalid request"):
-            super().warning(msg, *args, **kwargs)
-
-
-logger_class = Logger
-
 worker_class = "gthread"
 wsgi_app = "recsvc.app:create_app()"
 keepalive = 75
@@ -32,6 +18,12 @@ limit_request_line = 8190
 preload_app = False
 control_socket_disable = True
 accesslog = None
+# Gunicorn's own words as JSON lines too, without the request lines and addresses it puts into some of them.
+logconfig_dict = {
+    "handlers": {"json": {"class": "recsvc.logs.Gunicorn"}},
+    "root": {"level": "WARNING", "handlers": ["json"]},
+    "loggers": {"gunicorn.error": {"level": "INFO", "handlers": ["json"], "propagate": False}},
+}
 
 
 def on_starting(server):

@@ -12,26 +12,25 @@ import re
 import time
 from collections.abc import Callable
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response
 
-from recsvc import logs, metrics
+from recsvc import logs
 from recsvc.errors import InvalidRequest
-from recsvc.flows import announce, health
+from recsvc.flows import access, announce
 from recsvc.flows.current import Current
 from recsvc.flows.pending import Pending
-from recsvc.flows.replies import new_id
 from recsvc.flows.shop import Shop
 from recsvc.intake import identifier
 from recsvc.settings import Settings, load
 from recsvc.store import database, facts
 from recsvc.store.cache import Cache
+from recsvc.store.keyfile import KeyFile
+from recsvc.store.limits import Limiter
 from recsvc.store.live import Live
-from recsvc.web import auth, errors
+from recsvc.web import auth, errors, requests
 from recsvc.web.contract import Route
 from recsvc.web.openapi import ROUTES
 from recsvc.web.paths import IdConverter, RawPath
-
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 def create_shop(settings: Settings) -> Shop:
@@ -42,10 +41,11 @@ def create_shop(settings: Settings) -> Shop:
         facts.ensure(engine)
     url = None if settings.redis_url == "off" else settings.redis_url or None
     cache = Cache(url, settings.redis_timeout_ms / 1000, settings.cache_seconds)
-    current = Current(engine, Live(engine), settings.artifact_root, settings.poll_ms / 1000)
-    return Shop(
-        settings, engine, database.Writer(engine, max(1, settings.threads - 2)), cache, current, time.time, Pending()
-    )
+    live = Live(engine, KeyFile(settings.admin_key_file))
+    current = Current(engine, live, settings.artifact_root, settings.poll_ms / 1000)
+    writer = database.Writer(engine, max(1, settings.threads - 2))
+    limiter = Limiter(cache.lease, time.monotonic)
+    return Shop(settings, engine, writer, cache, current, limiter, time.time, Pending())
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -58,11 +58,10 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = True
     errors.install(app)
-    app.before_request(_begin)
-    app.after_request(_end)
+    requests.install(app, shop.settings.log_sample)
     for route in ROUTES:
         rule = re.sub(r"\{(\w+)\}", r"<id:\1>", route.path)
-        view = _guarded(route, functools.partial(health.key_is_live, shop))
+        view = _guarded(route, functools.partial(access.admit, shop))
         app.add_url_rule(
             rule, f"{route.method} {route.path}", view, methods=[route.method], provide_automatic_options=False
         )
@@ -72,15 +71,16 @@ def create_app(settings: Settings | None = None) -> Flask:
         pages.install(app)
     app.wsgi_app = RawPath(app.wsgi_app)  # type: ignore[method-assign]
     shop.current.start(lambda: announce.distrust(shop))
+    access.start(shop)
     return app
 
 
-def _guarded(route: Route, key_is_live: Callable[[str], bool]) -> Callable[..., Response]:
-    """Return the view behind the checks that every route has: the key, then the ids in the path."""
+def _guarded(route: Route, admit: auth.Admit) -> Callable[..., Response]:
+    """Return the view behind the checks that every route has: the key and its scope, then the ids in the path."""
 
     def view(**ids: str) -> Response:
-        if route.key:
-            auth.require(key_is_live)
+        if route.scope is not None:
+            auth.require(admit, route.scope)
         for name, value in ids.items():
             try:
                 identifier(value)
@@ -91,20 +91,3 @@ def _guarded(route: Route, key_is_live: Callable[[str], bool]) -> Callable[..., 
         return found
 
     return view
-
-
-def _begin() -> None:
-    g.started = time.perf_counter()
-    given = request.headers.get("X-Request-Id", "")
-    g.request_id = given if _REQUEST_ID.fullmatch(given) else new_id()
-    if "recsvc.refused" in request.environ:
-        raise InvalidRequest(request.environ["recsvc.refused"])
-
-
-def _end(response: Response) -> Response:
-    response.headers["X-Request-Id"] = g.get("request_id", "")
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    route = request.url_rule.rule if request.url_rule else "unknown"
-    metrics.REQUESTS.labels(route, str(response.status_code)).inc()
-    metrics.SECONDS.labels(route).observe(time.perf_counter() - g.get("started", time.perf_counter()))
-    return response

@@ -36,6 +36,11 @@ KIND_NAMES: Final[tuple[str, ...]] = tuple(KINDS)
 # What these say is about the offer, the parcel or the fit, not about the customer's taste.
 TASTELESS_REASONS: Final = frozenset({"wrong_size", "defective"})
 CHANNELS: Final = ("web", "app", "email", "sms", "push", "store", "support", "social")
+# What a key may do → all that it may do by it. `catalog` is for the system that keeps the catalogue: it asks no lists.
+SCOPES: Final[dict[str, tuple[str, ...]]] = {
+    "storefront": ("storefront",), "catalog": ("catalog",), "campaign": ("campaign", "storefront"),
+    "admin": ("storefront", "catalog", "campaign", "admin"),
+}  # fmt: skip
 PLACEMENTS: Final = ("home", "item_page", "cart", "newsletter")
 OFFER_KINDS: Final = ("discount", "gift", "early_access", "event", "experience", "service", "points", "content")
 

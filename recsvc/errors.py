@@ -3,11 +3,13 @@
 RecsvcError
 ├── InvalidRequest      the caller sent something we cannot read          400
 ├── Unauthorized        no key, or not a live one                         401
+├── Forbidden           the key lacks the scope                           403
 ├── NotFound            a path, placement or item we do not have          404
 ├── MethodNotAllowed    the path exists, the method does not              405
 ├── Conflict            the same idempotency key with another body        409
 ├── TooLarge            the body is over the limit                        413
 ├── Unsupported         a media type other than JSON                      415
+├── TooMany             the key's rate is used up                         429
 ├── Unavailable         the store cannot take a write now                 503
 └── ArtifactInvalid     an artifact does not match its manifest           (never reaches a caller)
 
@@ -45,6 +47,13 @@ class Unauthorized(RecsvcError):
     title = "A live API key is needed"
 
 
+class Forbidden(RecsvcError):
+    """The key is live and lacks the scope; the message names the scope that is needed."""
+
+    status = 403
+    title = "The key lacks the scope"
+
+
 class NotFound(RecsvcError):
     """The path, placement or item does not exist here."""
 
@@ -78,6 +87,17 @@ class Unsupported(RecsvcError):
 
     status = 415
     title = "Unsupported media type"
+
+
+class TooMany(RecsvcError):
+    """The key's rate is used up. `wait_seconds`: until there may be room again."""
+
+    status = 429
+    title = "Too many requests"
+
+    def __init__(self, message: str, wait_seconds: float) -> None:
+        super().__init__(message)
+        self.wait_seconds = wait_seconds
 
 
 class Unavailable(RecsvcError):

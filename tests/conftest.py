@@ -175,6 +175,6 @@ def _plant(home: Path) -> Place:
     database.migrate(engine)
     facts.ensure(engine)
     plant(engine, datetime.now(UTC), settings.artifact_root)
-    key = keys.create(engine, "tests", datetime.now(UTC))
+    key = keys.create(engine, "tests", datetime.now(UTC), keys.Terms(("admin",)))
     engine.dispose()
     return Place(home, key)

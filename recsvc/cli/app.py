@@ -7,13 +7,14 @@ import sys
 import typer
 from rich.console import Console
 
-from recsvc.cli import demo, imports, keys, serve, smoke, validate
+from recsvc.cli import demo, doctor, imports, keys, serve, smoke, validate
 from recsvc.errors import RecsvcError
 
 BAD_INPUT = 2
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Personalised products and offers for shops.")
 app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
+app.command("doctor")(doctor.doctor)
 app.command("smoke")(smoke.smoke)
 app.command("validate")(validate.validate)
 app.add_typer(imports.app, name="import")

@@ -90,7 +90,7 @@ def _prepare(home: Path) -> None:
     engine = database.connect(Settings(home=home).sql_url)
     descriptor = os.open(home / "demo.key", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
-        file.write(keys.create(engine, "demo", datetime.now(UTC)))
+        file.write(keys.create(engine, "demo", datetime.now(UTC), keys.Terms(("admin",))))
     newest = json.loads((files / "demo.json").read_text())["newest_event"]
     shutil.rmtree(files)
     files.mkdir()

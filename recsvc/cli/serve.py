@@ -31,6 +31,7 @@ from recsvc import embedded, logs
 from recsvc.errors import InvalidRequest
 from recsvc.settings import Settings, configs_folder, load
 from recsvc.store import database, facts, keys
+from recsvc.store.keyfile import KeyFile
 
 log = structlog.get_logger("recsvc.serve")
 _REDIS_MEGABYTES = 256
@@ -145,12 +146,20 @@ def check(settings: Settings) -> None:
     facts.ensure(engine)
     settings.home.mkdir(parents=True, exist_ok=True)
     check_port(settings)
+    key_file = KeyFile(settings.admin_key_file)
+    key_file.read()
+    if key_file.problem:
+        raise InvalidRequest(f"RECSVC_ADMIN_KEY_FILE: {key_file.problem}")
     if _is_loopback(settings.host):
         return
     if settings.pages:
         raise InvalidRequest("RECSVC_PAGES: the pages are for loopback only; unset it or RECSVC_HOST")
-    if not keys.load(engine):
-        raise InvalidRequest(f"RECSVC_HOST: others can reach {settings.host}; make a key first: recsvc keys create")
+    now = time.time()
+    if key_file.read() is None and not any(now < key.expires_at for key in keys.load(engine).values()):
+        raise InvalidRequest(
+            f"RECSVC_HOST: others can reach {settings.host}; make a key first: recsvc keys create, "
+            "or name a file with one in RECSVC_ADMIN_KEY_FILE"
+        )
 
 
 def check_port(settings: Settings) -> None:
@@ -230,4 +239,6 @@ def _variables(settings: Settings) -> dict[str, str]:
     found = {
         f"RECSVC_{name.upper()}": str(int(value) if isinstance(value, bool) else value) for name, value in given.items()
     }
+    if settings.admin_key_file:
+        found["RECSVC_ADMIN_KEY_FILE"] = str(settings.admin_key_file.absolute())
     return found | {"RECSVC_HOME": str(settings.home.absolute())}

@@ -76,19 +76,20 @@ def answer(shop: Shop, ask: Ask, make: Make) -> Answer:
     away = ("redis",) if found.away and shop.cache.configured else ()
     if _holds(snapshot, found, ask, now):
         metrics.CACHE.labels("hit").inc()
-        return Answer(found.body, "hit", away)
+        return Answer(found.body, "hit", away, found.stamp.source if found.stamp else "")
     metrics.CACHE.labels("away" if found.away else "mismatch" if found.stamp else "miss").inc()
     reply, known = make(View(shop, snapshot, snapshot.model, snapshot.shelf, now))
     body = replies.encode(reply)
     metrics.LISTS.labels(reply["source"], reply["fallback"] or "none").inc()
     if known is not None and known.away:
-        return Answer(body, "miss", (*away, "database"))
+        return Answer(body, "miss", (*away, "database"), reply["source"])
     revision = known.revision if known else 0
-    stamp = Stamp(snapshot.version, revision, snapshot.catalogue.change, min(snapshot.shelf.until, _FOREVER))
+    until = min(snapshot.shelf.until, _FOREVER)
+    stamp = Stamp(snapshot.version, revision, snapshot.catalogue.change, until, source=reply["source"])
     shop.cache.keep(prefix, ask.name, stamp, body)
     if known is not None:
         shop.cache.advance(prefix, revision)
-    return Answer(body, "miss", away)
+    return Answer(body, "miss", away, reply["source"])
 
 
 def _holds(snapshot: Snapshot, found: Found, ask: Ask, now: float) -> bool:
@@ -131,7 +132,7 @@ def _without_model(shop: Shop, snapshot: Snapshot, now: float, ask: Ask) -> Answ
     reply = replies.envelope(snapshot, now, ask.placement, ask.customer_id, Source.FALLBACK, "bestsellers", items)
     if ask.item_id is not None:
         reply["item_id"] = ask.item_id
-    return Answer(replies.encode(reply), "miss", degraded)
+    return Answer(replies.encode(reply), "miss", degraded, Source.FALLBACK.value)
 
 
 def may_show(item: Any, now: float) -> bool:

@@ -77,6 +77,10 @@ class Current:
         """Stop looking."""
         self._stop.set()
 
+    def ended(self, seconds: float) -> bool:
+        """Wait; whether meanwhile it was stopped."""
+        return self._stop.wait(seconds)
+
     def refresh(self, now: float) -> Snapshot:
         """Take up a newer catalogue or model when there is one, and return the snapshot in use."""
         with self._lock:

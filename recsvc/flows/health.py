@@ -7,7 +7,6 @@ from typing import Any
 import sqlalchemy as sa
 
 from recsvc.flows.shop import Shop
-from recsvc.store import keys
 
 
 def ready(shop: Shop) -> dict[str, Any]:
@@ -26,8 +25,3 @@ def ready(shop: Shop) -> dict[str, Any]:
         "status": "ready" if whole else "degraded", "database": database, "redis": redis,
         "model": model.version if model else None,
     }  # fmt: skip
-
-
-def key_is_live(shop: Shop, key: str) -> bool:
-    """Whether an API key is live now."""
-    return keys.matches(shop.current.snapshot.state.keys, key)

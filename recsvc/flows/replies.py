@@ -30,11 +30,13 @@ _TEXTS = {
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes out: the bytes, whether they came from the cache, and what was away when they were made."""
+    """What goes out: the bytes, whether they came from the cache, what was away when they were
+    made, and how the list was made."""
 
     body: bytes
     cache: str
     degraded: tuple[str, ...] = ()
+    source: str = ""
 
     @property
     def etag(self) -> str:

@@ -28,13 +28,27 @@ local known = tonumber(redis.call('GET', KEYS[1]) or '-1')
 if known < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2]) end
 return 1
 """
+# A bucket of one second's worth, filled by the time that passed; all that is asked for or nothing. Redis's own clock,
+# unless another is handed in: the clocks of several machines differ.
+_LEASE = """
+local now, rate, want = tonumber(ARGV[3]), tonumber(ARGV[1]), tonumber(ARGV[2])
+if not now then local t = redis.call('TIME') now = t[1] + t[2] / 1000000 end
+local known = redis.call('HMGET', KEYS[1], 'tokens', 'at')
+local tokens = rate
+if known[1] then tokens = math.min(rate, known[1] + math.max(0, now - known[2]) * rate) end
+local given = 0
+if tokens >= want then given = want end
+redis.call('HSET', KEYS[1], 'tokens', string.format('%.6f', tokens - given), 'at', string.format('%.6f', now))
+redis.call('EXPIRE', KEYS[1], 5)
+return {given, string.format('%.6f', math.max(0, want - tokens) / rate)}
+"""
 
 
 class Stamp(msgspec.Struct, frozen=True):
     """The state an answer was made from. An answer is used only when its stamp equals the state of now.
 
     version: of the model. revision: of the customer. catalogue: its change number. until: epoch seconds at which
-    a start or end date makes the answer stale. key: set when it is kept.
+    a start or end date makes the answer stale. key: set when it is kept. source: how the list was made, for the log.
     """
 
     version: str
@@ -42,6 +56,7 @@ class Stamp(msgspec.Struct, frozen=True):
     catalogue: int
     until: float
     key: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +86,7 @@ class Cache:
                 url, socket_timeout=timeout_seconds, socket_connect_timeout=timeout_seconds,
                 retry=Retry(NoBackoff(), 0), max_connections=256, health_check_interval=0,
             )  # fmt: skip
+            self._lease = self._redis.register_script(_LEASE)
 
     @property
     def configured(self) -> bool:
@@ -116,6 +132,19 @@ class Cache:
                 return pipeline.execute()
 
         return self._ask(question) is not None
+
+    def lease(self, name: str, per_second: int, want: int, now: float | None = None) -> tuple[int, float] | None:
+        """Take `want` tokens, or none, from a bucket that fills by `per_second`. None when Redis is away.
+
+        Args:
+            now: seconds, for tests; Redis's own clock otherwise.
+
+        Returns:
+            How many were given, and the seconds until as many can be had.
+        """
+        arguments = [per_second, want, "" if now is None else now]
+        answer = self._ask(lambda r: self._lease(keys=[f"recsvc:rate:{{{name}}}"], args=arguments, client=r))
+        return None if answer is None else (int(answer[0]), float(answer[1]))
 
     def ping(self) -> bool:
         """Whether Redis answers now."""

@@ -24,6 +24,7 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy import event
 
+from recsvc import metrics
 from recsvc.errors import InvalidRequest, RecsvcError, Unavailable
 
 metadata = sa.MetaData()
@@ -55,6 +56,7 @@ def connect(url: str) -> sa.Engine:
     path.touch()
     # mode=rw: a file that is moved away while we run is an error, not an invitation to begin an empty one.
     address = f"{path.as_uri()}?mode=rw"
+    # Errors without the values of the statement, which are customers and items: errors end up in logs.
     engine = sa.create_engine(
         "sqlite://", creator=lambda: sqlite3.connect(address, timeout=5.0, uri=True, check_same_thread=False),
         poolclass=sa.QueuePool, pool_size=16, max_overflow=16, pool_timeout=2, hide_parameters=True,
@@ -142,8 +144,9 @@ class Writer:
                     group.append(self._waiting.get_nowait())
             self._stuck_since = time.monotonic()
             try:
-                with writing(self._engine) as connection:
+                with metrics.WRITER_SECONDS.time(), writing(self._engine) as connection:
                     results = [_attempt(connection, work) for work, _ in group]
+                metrics.WRITER_GROUP.observe(len(group))
             except Exception as error:  # every waiting caller must hear of it, whatever it was
                 if not isinstance(error, Unavailable):
                     log.exception("write failed")

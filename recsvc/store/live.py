@@ -6,6 +6,7 @@ Each worker polls the change numbers and swaps one reference. When the database 
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,11 +14,13 @@ import numpy as np
 import sqlalchemy as sa
 import structlog
 
+from recsvc import metrics
 from recsvc.store import facts as facts_store
 from recsvc.store import keys as keys_store
 from recsvc.store.customers import customers
 from recsvc.store.database import MICROSECONDS
 from recsvc.store.items import items
+from recsvc.store.keyfile import KeyFile
 from recsvc.store.offers import offers
 
 log = structlog.get_logger("recsvc.live")
@@ -47,24 +50,30 @@ class State:
 
     facts: facts_store.Facts
     catalogue: Catalogue
-    keys: dict[str, bytes]
+    keys: dict[str, keys_store.Key]
+    admin: keys_store.Key | None
 
 
 class Live:
     """Holds the newest `State`; `refresh` looks for a newer one."""
 
-    def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: sa.Engine, key_file: KeyFile) -> None:
+        self._engine, self._key_file = engine, key_file
         self._lock = threading.Lock()
         facts = facts_store.read(engine)
-        self.state = State(facts, load_catalogue(engine, facts.catalogue), keys_store.load(engine))
+        catalogue, keys = load_catalogue(engine, facts.catalogue), keys_store.load(engine)
+        self.state = State(facts, catalogue, keys, key_file.read())
         self.away = False
 
     def refresh(self) -> State:
         """Return the newest state. When the database is away, the last one known."""
         with self._lock:
+            admin = self._key_file.read()
+            if admin != self.state.admin:
+                self.state = replace(self.state, admin=admin)
             try:
                 self._look()
+                metrics.LIVE.set(time.time())
                 self.away = False
             except (sa.exc.SQLAlchemyError, KeyError):
                 if not self.away:

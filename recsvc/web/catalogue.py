@@ -106,14 +106,17 @@ def _routes() -> list[Route]:
     for noun, key in catalogue.KEYS.items():
         one, body = f"/v1/{noun}/{{{key}}}", BODIES[noun]
         found += [
-            Route("PUT", f"/v1/{noun}", f"Write {noun} whole", _put(noun), body=body, reply=Receipt, many=True),
-            Route("GET", f"/v1/{noun}", f"List {noun} in order of id", _page(noun), query=PageQuery, reply=pages[noun]),
-            Route("GET", one, f"Look at one of the {noun}", _get(noun), reply=rows[noun]),
-            Route("PATCH", one, f"Change some fields of one of the {noun}", _patch(noun), patch=True, body=body,
-                  reply=rows[noun]),
+            Route("PUT", f"/v1/{noun}", f"Write {noun} whole", _put(noun), scope="catalog", body=body,
+                  reply=Receipt, many=True),
+            Route("GET", f"/v1/{noun}", f"List {noun} in order of id", _page(noun), scope="catalog", query=PageQuery,
+                  reply=pages[noun]),
+            Route("GET", one, f"Look at one of the {noun}", _get(noun), scope="catalog", reply=rows[noun]),
+            Route("PATCH", one, f"Change some fields of one of the {noun}", _patch(noun), scope="catalog", patch=True,
+                  body=body, reply=rows[noun]),
         ]  # fmt: skip
         if noun != "customers":
-            found.append(Route("DELETE", one, f"Take one of the {noun} away", _delete(noun), reply=Receipt))
+            title = f"Take one of the {noun} away"
+            found.append(Route("DELETE", one, title, _delete(noun), scope="catalog", reply=Receipt))
     return found
 
 

@@ -1,4 +1,4 @@
-"""Every route, declared once: path, parameters, body, reply and whether a key is needed. OpenAPI is made from it.
+"""Every route, declared once: path, parameters, body, reply and the scope a key needs. OpenAPI is made from it.
 
 Why not apiflask: its reader takes the query as a plain dictionary (a repeated parameter silently loses all but
 one) and the body by `get_json` (NaN, duplicate keys and 100,000 brackets pass or break). Both would have to be
@@ -8,7 +8,7 @@ replaced, and what remains is the document, which pydantic's schemas make in one
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar, get_origin
 from urllib.parse import unquote_to_bytes
@@ -29,18 +29,18 @@ M = TypeVar("M", bound=BaseModel)
 @dataclass(frozen=True, slots=True)
 class Route:
     """One row of the API. `path` is as OpenAPI writes it; `query`, `body` and `reply` are pydantic models.
-    content: the reply's media type where there is no model for it. many: the body may also be an array, or lines.
-    patch: the body may hold any of the fields."""
+    scope: what a key must have, None where no key is needed. content: the reply's media type without a model.
+    many: the body may also be an array, or lines. patch: the body may hold any of the fields."""
 
     method: str
     path: str
     summary: str
     view: Callable[..., Any]
+    scope: str | None = field(kw_only=True)
     query: type[BaseModel] | None = None
     body: type[BaseModel] | None = None
     reply: type[BaseModel] | None = None
     content: str = "application/json"
-    key: bool = True
     many: bool = False
     patch: bool = False
 

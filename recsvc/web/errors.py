@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import structlog
@@ -31,6 +32,8 @@ def problem(error: errors.RecsvcError, request_id: str) -> Response:
     reply = Response(json.dumps(body), error.status, content_type="application/problem+json")
     if error.status == errors.Unauthorized.status:
         reply.headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, errors.TooMany):
+        reply.headers["Retry-After"] = str(max(1, math.ceil(error.wait_seconds)))
     if error.status == errors.Unavailable.status:
         reply.headers["Retry-After"] = "1"
     return reply

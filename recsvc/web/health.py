@@ -31,7 +31,7 @@ def exposition() -> Response:
 
 
 ROUTES = [
-    Route("GET", "/healthz", "Whether the process answers", healthz, reply=Health, key=False),
-    Route("GET", "/readyz", "What is there and what is away", readyz, reply=Ready, key=False),
-    Route("GET", "/metrics", "Counters for Prometheus", exposition, content="text/plain", key=False),
+    Route("GET", "/healthz", "Whether the process answers", healthz, reply=Health, scope=None),
+    Route("GET", "/readyz", "What is there and what is away", readyz, reply=Ready, scope=None),
+    Route("GET", "/metrics", "Counters for Prometheus", exposition, content="text/plain", scope=None),
 ]

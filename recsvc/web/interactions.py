@@ -81,9 +81,10 @@ def _survey(value: Any) -> Rows:
 
 
 ROUTES = [
-    Route("POST", "/v1/interactions", "Store interactions; acknowledged after the commit", post,
+    Route("POST", "/v1/interactions", "Store interactions; acknowledged after the commit", post, scope="storefront",
           query=InteractionsQuery, body=InteractionBody, reply=Receipt, many=True),
-    Route("POST", "/v1/surveys", "Store answers to surveys", post_surveys, body=SurveyBody, reply=Receipt, many=True),
+    Route("POST", "/v1/surveys", "Store answers to surveys", post_surveys, scope="storefront", body=SurveyBody,
+          reply=Receipt, many=True),
     Route("POST", "/v1/customers/{customer_id}/merge", "Let an anonymous session count for a customer", merge,
-          body=MergeBody, reply=Merged),
+          scope="storefront", body=MergeBody, reply=Merged),
 ]  # fmt: skip

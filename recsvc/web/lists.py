@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Response, current_app, request
+from flask import Response, current_app, g, request
 
 from recsvc.flows import lists, offers, popular, related
 from recsvc.flows.replies import Answer, new_id
@@ -67,6 +67,7 @@ def customer_offers(customer_id: str) -> Response:
 
 def reply(answer: Answer) -> Response:
     """Return an answer's bytes under their headers; 304 when the caller has them already."""
+    g.source = answer.source or None
     unchanged = request.if_none_match.contains_weak(answer.etag)
     out = Response(b"" if unchanged else answer.body, 304 if unchanged else 200, content_type="application/json")
     out.headers["ETag"] = f'"{answer.etag}"'
@@ -80,17 +81,20 @@ def reply(answer: Answer) -> Response:
 
 _CUSTOMER = "/v1/customers/{customer_id}"
 ROUTES = [
-    Route("GET", f"{_CUSTOMER}/recommendations", "A customer's personal list", recommendations,
+    Route("GET", f"{_CUSTOMER}/recommendations", "A customer's personal list", recommendations, scope="storefront",
           query=RecommendationsQuery, reply=ListReply),
     Route("GET", f"{_CUSTOMER}/buy-again", "What a customer bought before and is likely to want now", buy_again,
-          query=BuyAgainQuery, reply=BuyAgainReply),
+          scope="storefront", query=BuyAgainQuery, reply=BuyAgainReply),
     Route("GET", f"{_CUSTOMER}/offers", "Offers valid now, ordered by what the customer buys", customer_offers,
-          query=OffersQuery, reply=OffersReply),
+          scope="storefront", query=OffersQuery, reply=OffersReply),
     Route("GET", "/v1/items/{item_id}/similar", "Items whose buyers are most like this item's", similar,
-          query=RelatedQuery, reply=RelatedReply),
+          scope="storefront", query=RelatedQuery, reply=RelatedReply),
     Route("GET", "/v1/items/{item_id}/bought-together", "Items found in the same order", bought_together,
-          query=RelatedQuery, reply=RelatedReply),
-    Route("GET", "/v1/trending", "What sells more than it did", trending, query=WindowQuery, reply=ListReply),
-    Route("GET", "/v1/bestsellers", "What sold most, net of returns", bestsellers, query=WindowQuery, reply=ListReply),
-    Route("GET", "/v1/new", "What is new in the catalogue", new, query=WindowQuery, reply=ListReply),
+          scope="storefront", query=RelatedQuery, reply=RelatedReply),
+    Route("GET", "/v1/trending", "What sells more than it did", trending, scope="storefront", query=WindowQuery,
+          reply=ListReply),
+    Route("GET", "/v1/bestsellers", "What sold most, net of returns", bestsellers, scope="storefront",
+          query=WindowQuery, reply=ListReply),
+    Route("GET", "/v1/new", "What is new in the catalogue", new, scope="storefront", query=WindowQuery,
+          reply=ListReply),
 ]  # fmt: skip

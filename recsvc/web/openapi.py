@@ -24,6 +24,8 @@ _HEADERS = {
     "X-Degraded": "What was away: redis, database or model.",
 }
 
+_KEY = "rk_<id>_<secret>. Each operation names the scope it needs; campaign includes storefront, admin includes all."
+
 
 def openapi() -> Response:
     """Answer the OpenAPI document."""
@@ -35,7 +37,7 @@ ROUTES: list[Route] = [
     *interactions.ROUTES,
     *catalogue.ROUTES,
     *health.ROUTES,
-    Route("GET", "/openapi.json", "This description", openapi, key=False),
+    Route("GET", "/openapi.json", "This description", openapi, scope=None),
 ]
 
 
@@ -66,8 +68,8 @@ def document() -> dict[str, Any]:
         "components": {
             "schemas": definitions["$defs"],
             "securitySchemes": {
-                "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-                "bearer": {"type": "http", "scheme": "bearer"},
+                "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": _KEY},
+                "bearer": {"type": "http", "scheme": "bearer", "description": _KEY},
             },
         },
     }  # fmt: skip
@@ -77,7 +79,7 @@ def _operation(route: Route) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": re.sub(r"[^a-z0-9]+", "_", f"{route.method} {route.path}".lower()).strip("_"),
         "summary": route.summary, "parameters": _parameters(route), "responses": _responses(route),
-        "security": [{"key": []}, {"bearer": []}] if route.key else [],
+        "security": [{"key": [route.scope]}, {"bearer": [route.scope]}] if route.scope else [],
     }  # fmt: skip
     if route.body:
         one = _ref(route.body)
@@ -98,8 +100,9 @@ def _responses(route: Route) -> dict[str, Any]:
         "content": {route.content: {"schema": _ref(route.reply) if route.reply else plain}},
     }
     statuses = {"400": "The caller sent something that cannot be read."}
-    if route.key:
-        statuses["401"] = "No live key."
+    if route.scope:
+        statuses |= {"401": "No live key.", "403": f"The key lacks the scope {route.scope}.",
+                     "429": "The key's rate is used up; Retry-After says for how long."}  # fmt: skip
     if "{item_id}" in route.path or "{offer_id}" in route.path or (route.path == "/v1/customers/{customer_id}"):
         statuses["404"] = "There is none of that id."
     if route.body:
@@ -109,8 +112,11 @@ def _responses(route: Route) -> dict[str, Any]:
             "415": "Not JSON.",
             "503": "Nothing was kept; send it again.",
         }
+    wait = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
     problem = {"application/problem+json": {"schema": _ref(Problem)}}
     found = {"200": good} | {code: {"description": text, "content": problem} for code, text in statuses.items()}
+    for code in {"429", "503"} & statuses.keys():
+        found[code]["headers"] = wait
     if route.path.startswith("/v1/") and route.method == "GET":
         good["headers"] = {name: {"description": text, "schema": {"type": "string"}} for name, text in _HEADERS.items()}
         found["304"] = {"description": "The caller has these bytes."}

@@ -20,7 +20,7 @@ import pytest
 
 from recsvc import artifact
 from recsvc.intake import digest
-from recsvc.store import database
+from recsvc.store import database, keys
 from tests.conftest import Place, free_port, until
 from tests.planted import Quiet, small
 from training import run
@@ -174,7 +174,7 @@ def test_counters_of_all_workers_are_added_up(serve: Any) -> None:
     with urllib.request.urlopen(f"{service.url}/metrics") as reply:
         text = reply.read().decode()
     counted = re.findall(
-        r'recsvc_requests_total\{route="/v1/customers/<id:customer_id>/recommendations",status="200"\} (\d+)', text
+        r'recsvc_requests_total\{route="/v1/customers/\{customer_id\}/recommendations",status="200"\} (\d+)', text
     )
     assert sum(int(one) for one in counted) == 30
     assert "c3" not in text
@@ -204,7 +204,7 @@ def test_what_is_unsafe_is_refused_by_name(tmp_path: Path, variables: dict[str, 
 def test_a_shop_without_a_model_or_an_item_still_answers(tmp_path: Path) -> None:
     from recsvc.app import create_app
     from recsvc.settings import Settings
-    from recsvc.store import items, keys
+    from recsvc.store import items
     from tests.planted import catalogue
 
     app = create_app(Settings(home=tmp_path, redis_url="off"))
@@ -229,3 +229,38 @@ def test_a_shop_without_a_model_or_an_item_still_answers(tmp_path: Path) -> None
     assert shown[:2] == ["tea-05", "tea-03"] and len(shown) == 5 and "coffee-00" not in shown
     assert found["fallback"] == "bestsellers" and found["model_version"] is None
     assert client.get("/readyz").json["status"] == "degraded"
+
+
+def test_a_revoked_key_is_refused_by_every_worker_within_five_seconds(place: Place, serve: Any) -> None:
+    service = serve(workers=2)
+    engine = database.connect(place.settings.sql_url)
+    key = keys.create(engine, "shop", datetime.now(UTC))
+    # Each request is a connection of its own, so both workers answer some of forty.
+    until(lambda: {service.ask("GET", LIST, key=key)[0] for _ in range(40)} == {200}, 5)
+    keys.revoke(engine, key.split("_")[1], datetime.now(UTC))
+    revoked = time.monotonic()
+    until(lambda: {service.ask("GET", LIST, key=key)[0] for _ in range(40)} == {401}, 5)
+    assert time.monotonic() - revoked < 5
+    assert service.ask("GET", LIST)[0] == 200
+
+
+def test_an_admin_key_file_is_enough_to_bind_another_address(place: Place, serve: Any, tmp_path: Path) -> None:
+    engine = database.connect(place.settings.sql_url)
+    for row in keys.listing(engine):
+        keys.revoke(engine, row.key_id, datetime.now(UTC))
+    file = tmp_path / "admin.key"
+    variables = {"RECSVC_HOME": str(place.home), "RECSVC_HOST": "0.0.0.0", "RECSVC_PORT": str(free_port())}
+    for content, word in ((None, "make a key"), ("nonsense", "rk_<id>_<secret>")):
+        if content is not None:
+            file.write_text(content)
+            variables["RECSVC_ADMIN_KEY_FILE"] = str(file)
+        command = [sys.executable, "-m", "recsvc", "serve"]
+        refused = subprocess.run(command, env={**os.environ, **variables}, capture_output=True, text=True, check=False)
+        assert refused.returncode == 2 and word in refused.stderr.replace("\n", " ")
+    file.write_text("rk_ops_" + "a" * 64)
+    service = serve(host="0.0.0.0", admin_key_file=file)
+    assert service.ask("GET", LIST, key="rk_ops_" + "a" * 64)[0] == 200
+    assert service.ask("GET", LIST, key=place.key)[0] == 401
+    file.write_text("rk_ops_" + "b" * 64)
+    until(lambda: {service.ask("GET", LIST, key="rk_ops_" + "b" * 64)[0] for _ in range(40)} == {200}, 5)
+    assert {service.ask("GET", LIST, key="rk_ops_" + "a" * 64)[0] for _ in range(40)} == {401}

@@ -23,10 +23,19 @@ def test_the_document_equals_the_route_table(client: Any) -> None:
 
 def test_every_v1_route_needs_a_key_and_no_other_does(client: Any) -> None:
     for route in ROUTES:
-        assert route.key == route.path.startswith("/v1/")
+        assert (route.scope is not None) == route.path.startswith("/v1/")
         path = re.sub(r"\{\w+\}", "x", route.path)
         status = client.open(path, method=route.method, headers={"X-API-Key": ""}).status_code
-        assert (status == 401) == route.key, route.path
+        assert (status == 401) == (route.scope is not None), route.path
+
+
+def test_the_document_names_the_scope_and_what_a_key_may_meet() -> None:
+    for route in ROUTES:
+        operation = document()["paths"][route.path][route.method.lower()]
+        assert operation["security"] == ([{"key": [route.scope]}, {"bearer": [route.scope]}] if route.scope else [])
+        assert ({"401", "403", "429"} <= operation["responses"].keys()) == (route.scope is not None)
+        if route.scope:
+            assert "Retry-After" in operation["responses"]["429"]["headers"]
 
 
 @pytest.mark.parametrize(
