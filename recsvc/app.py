@@ -35,7 +35,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 def create_shop(settings: Settings) -> Shop:
     """Return the shop of these settings: store, cache, live state and model."""
-    engine = database.connect(settings.sql_url)
+    engine = database.connect(settings.sql_url, settings.database_timeout_ms / 1000)
     database.migrate(engine)
     url = None if settings.redis_url == "off" else settings.redis_url or None
     cache = Cache(url, settings.redis_timeout_ms / 1000, settings.cache_seconds)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import sqlalchemy as sa
 
-from recsvc.store.database import metadata, upsert, writing
+from recsvc.store.database import Json, metadata, reading, upsert, writing
 
 customers = sa.Table(
     "customers", metadata,
     sa.Column("customer_id", sa.Text, primary_key=True), sa.Column("segment", sa.Text),
-    sa.Column("attributes", sa.JSON),
+    sa.Column("attributes", Json),
 )  # fmt: skip
 
 
@@ -23,7 +24,7 @@ def put(engine: sa.Engine, rows: list[dict[str, Any]]) -> None:
 
 def segment(engine: sa.Engine, customer_id: str) -> str | None:
     """Return the segment of a customer, or None when unknown."""
-    with engine.connect() as connection:
+    with reading(engine) as connection:
         return connection.scalar(sa.select(customers.c.segment).where(customers.c.customer_id == customer_id))
 
 
@@ -36,6 +37,8 @@ def segments(engine: sa.Engine) -> dict[str, str]:
 
 def search(engine: sa.Engine, text: str, limit: int) -> list[str]:
     """Return ids of customers that begin with `text`, in order, at most `limit`."""
-    query = sa.select(customers.c.customer_id).where(customers.c.customer_id.startswith(text, autoescape=True))
+    # Not LIKE: SQLite's does not tell upper case from lower.
+    found = customers.c.customer_id
+    query = sa.select(found).where(found >= text, found < text + chr(sys.maxunicode))
     with engine.connect() as connection:
-        return list(connection.scalars(query.order_by(customers.c.customer_id).limit(limit)))
+        return list(connection.scalars(query.order_by(found).limit(limit)))

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
-from recsvc.store.database import metadata, writing
+from recsvc.store.database import Json, insert, metadata, reading, writing
+from recsvc.store.postgres import guard, in_commit_order
 
 interactions = sa.Table(
     "interactions", metadata,
@@ -19,10 +19,12 @@ interactions = sa.Table(
     sa.Column("value_cents", sa.BigInteger), sa.Column("currency", sa.Text),
     sa.Column("order_id", sa.Text), sa.Column("channel", sa.Text),
     sa.Column("stars", sa.Integer), sa.Column("reason", sa.Text), sa.Column("offer_id", sa.Text),
-    sa.Column("details", sa.JSON(none_as_null=True)),
+    sa.Column("details", Json),
 )  # fmt: skip
 
 COLUMNS = tuple(column.name for column in interactions.columns if column.name != "revision")
+_NAMES = ", ".join(COLUMNS)
+_COPY_TYPES = {sa.LargeBinary: "bytea", sa.Text: "text", Json: "text", sa.BigInteger: "int8", sa.Integer: "int4"}
 _READ = ("item_id", "kind", "occurred_at", "stars", "reason", "order_id")
 # More than this since the last training run would make one customer's list slow; the newest say most.
 RECENT = 500
@@ -38,24 +40,56 @@ class Recent:
 
 def append(connection: sa.Connection, row: dict[str, Any]) -> int | None:
     """Add one interaction inside the caller's transaction. Returns its revision, or None for a duplicate."""
-    statement = insert(interactions).on_conflict_do_nothing(index_elements=["digest"])
+    in_commit_order(connection)
+    statement = insert(connection, interactions).on_conflict_do_nothing(index_elements=["digest"])
     revision: int | None = connection.scalar(statement.returning(interactions.c.revision), row)
     return revision
 
 
 def append_many(engine: sa.Engine, rows: list[tuple[Any, ...]]) -> int:
-    """Add a chunk of interactions, values in the order of `COLUMNS`. Returns how many were new.
+    """Add a chunk of interactions, values in the order of `COLUMNS`, details as JSON text. Returns how many were new.
 
     Sorted by digest first: the unique index is then walked in order, which keeps its pages in memory.
     """
-    names, marks = ", ".join(COLUMNS), ", ".join("?" * len(COLUMNS))
+    if not rows:
+        return 0
+    watch = guard(engine)
     with writing(engine) as connection:
-        before = _total_changes(connection)
-        connection.exec_driver_sql(
-            f"INSERT INTO interactions ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING",  # noqa: S608 names from our own table
-            sorted(rows),
-        )
-        return _total_changes(connection) - before
+        if watch is None:
+            return _insert_many(connection, sorted(rows, key=_digest))
+        with watch.patient():
+            return _copy_many(connection, sorted(rows, key=_digest))
+
+
+def _digest(row: tuple[Any, ...]) -> Any:
+    return row[0]
+
+
+def _insert_many(connection: sa.Connection, rows: list[tuple[Any, ...]]) -> int:
+    marks = ", ".join("?" * len(COLUMNS))
+    before = _total_changes(connection)
+    connection.exec_driver_sql(
+        f"INSERT INTO interactions ({_NAMES}) VALUES ({marks}) ON CONFLICT DO NOTHING",  # noqa: S608 names from our own table
+        rows,
+    )
+    return _total_changes(connection) - before
+
+
+def _copy_many(connection: sa.Connection, rows: list[tuple[Any, ...]]) -> int:
+    """COPY beside the table, then insert what is new: only that holds others up who append."""
+    connection.exec_driver_sql(
+        f"CREATE TEMP TABLE incoming ON COMMIT DROP AS SELECT {_NAMES} FROM interactions WITH NO DATA"  # noqa: S608
+    )
+    cursor = connection.connection.cursor()
+    with cursor.copy(f"COPY incoming ({_NAMES}) FROM STDIN (FORMAT BINARY)") as copy:
+        copy.set_types([_COPY_TYPES[type(interactions.c[name].type)] for name in COLUMNS])
+        for row in rows:
+            copy.write_row(row)
+    in_commit_order(connection)
+    added = connection.exec_driver_sql(
+        f"INSERT INTO interactions ({_NAMES}) SELECT {_NAMES} FROM incoming ORDER BY digest ON CONFLICT DO NOTHING"  # noqa: S608
+    )
+    return added.rowcount
 
 
 def since(engine: sa.Engine, customer_id: str, revision: int) -> Recent:
@@ -67,7 +101,7 @@ def since(engine: sa.Engine, customer_id: str, revision: int) -> Recent:
         .order_by(t.revision.desc())
         .limit(RECENT)
     )
-    with engine.connect() as connection:
+    with reading(engine) as connection:
         rows = connection.execute(query).all()
     return Recent(rows[0].revision if rows else 0, [row for row in rows if row.item_id is not None])
 
@@ -129,5 +163,5 @@ def newest_of(engine: sa.Engine, customer_id: str, after: int) -> int:
     """Return the newest commit number of a customer beyond `after`, 0 when there is none."""
     t = interactions.c
     query = sa.select(sa.func.max(t.revision)).where(t.customer_id == customer_id, t.revision > after)
-    with engine.connect() as connection:
+    with reading(engine) as connection:
         return connection.scalar(query) or 0

@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from recsvc.store.database import metadata, upsert, writing
+from recsvc.store.database import Json, metadata, upsert, writing
 from recsvc.store.facts import advance
 
 offers = sa.Table(
@@ -14,7 +14,7 @@ offers = sa.Table(
     sa.Column("offer_id", sa.Text, primary_key=True), sa.Column("name", sa.Text), sa.Column("kind", sa.Text),
     sa.Column("benefit", sa.Text), sa.Column("value_cents", sa.BigInteger), sa.Column("cost_cents", sa.BigInteger),
     sa.Column("currency", sa.Text), sa.Column("starts_at", sa.BigInteger), sa.Column("ends_at", sa.BigInteger),
-    sa.Column("active", sa.Boolean), sa.Column("items", sa.JSON), sa.Column("attributes", sa.JSON),
+    sa.Column("active", sa.Boolean), sa.Column("items", Json), sa.Column("attributes", Json),
 )  # fmt: skip
 
 

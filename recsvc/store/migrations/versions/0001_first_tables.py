@@ -8,78 +8,81 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+# Text compares by its bytes, as in SQLite, whatever the collation of the database.
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
 
 def upgrade() -> None:
     """Create the tables."""
     op.create_table(
         "facts",
-        sa.Column("name", sa.Text, primary_key=True),
-        sa.Column("value", sa.Text, nullable=False),
+        sa.Column("name", TEXT, primary_key=True),
+        sa.Column("value", TEXT, nullable=False),
     )
     op.create_table(
         "items",
-        sa.Column("item_id", sa.Text, primary_key=True),
-        sa.Column("parent_id", sa.Text),
-        sa.Column("title", sa.Text, nullable=False),
-        sa.Column("categories", sa.Text, nullable=False),
-        sa.Column("brand", sa.Text),
+        sa.Column("item_id", TEXT, primary_key=True),
+        sa.Column("parent_id", TEXT),
+        sa.Column("title", TEXT, nullable=False),
+        sa.Column("categories", TEXT, nullable=False),
+        sa.Column("brand", TEXT),
         sa.Column("price_cents", sa.BigInteger),
-        sa.Column("currency", sa.Text),
+        sa.Column("currency", TEXT),
         sa.Column("stock", sa.BigInteger),
         sa.Column("active", sa.Boolean, nullable=False),
         sa.Column("sensitive", sa.Boolean, nullable=False),
         sa.Column("created_at", sa.BigInteger),
         sa.Column("available_from", sa.BigInteger),
         sa.Column("available_to", sa.BigInteger),
-        sa.Column("attributes", sa.Text, nullable=False),
+        sa.Column("attributes", TEXT, nullable=False),
     )
     op.create_table(
         "customers",
-        sa.Column("customer_id", sa.Text, primary_key=True),
-        sa.Column("segment", sa.Text),
-        sa.Column("attributes", sa.Text, nullable=False),
+        sa.Column("customer_id", TEXT, primary_key=True),
+        sa.Column("segment", TEXT),
+        sa.Column("attributes", TEXT, nullable=False),
     )
     op.create_table(
         "interactions",
         # The commit number. AUTOINCREMENT: a number is never given twice, even after the newest row is erased.
         sa.Column("revision", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
         sa.Column("digest", sa.LargeBinary(16), nullable=False),
-        sa.Column("customer_id", sa.Text, nullable=False),
-        sa.Column("item_id", sa.Text),
-        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("customer_id", TEXT, nullable=False),
+        sa.Column("item_id", TEXT),
+        sa.Column("kind", TEXT, nullable=False),
         sa.Column("occurred_at", sa.BigInteger, nullable=False),
         sa.Column("quantity", sa.BigInteger),
         sa.Column("value_cents", sa.BigInteger),
-        sa.Column("currency", sa.Text),
-        sa.Column("order_id", sa.Text),
-        sa.Column("channel", sa.Text),
+        sa.Column("currency", TEXT),
+        sa.Column("order_id", TEXT),
+        sa.Column("channel", TEXT),
         sa.Column("stars", sa.Integer),
-        sa.Column("reason", sa.Text),
-        sa.Column("offer_id", sa.Text),
-        sa.Column("details", sa.Text),
+        sa.Column("reason", TEXT),
+        sa.Column("offer_id", TEXT),
+        sa.Column("details", TEXT),
         sqlite_autoincrement=True,
     )
     op.create_index("interactions_digest", "interactions", ["digest"], unique=True)
     op.create_index("interactions_customer", "interactions", ["customer_id", "revision"])
     op.create_table(
         "offers",
-        sa.Column("offer_id", sa.Text, primary_key=True),
-        sa.Column("name", sa.Text, nullable=False),
-        sa.Column("kind", sa.Text, nullable=False),
-        sa.Column("benefit", sa.Text),
+        sa.Column("offer_id", TEXT, primary_key=True),
+        sa.Column("name", TEXT, nullable=False),
+        sa.Column("kind", TEXT, nullable=False),
+        sa.Column("benefit", TEXT),
         sa.Column("value_cents", sa.BigInteger),
         sa.Column("cost_cents", sa.BigInteger),
-        sa.Column("currency", sa.Text),
+        sa.Column("currency", TEXT),
         sa.Column("starts_at", sa.BigInteger),
         sa.Column("ends_at", sa.BigInteger),
         sa.Column("active", sa.Boolean, nullable=False),
-        sa.Column("items", sa.Text, nullable=False),
-        sa.Column("attributes", sa.Text, nullable=False),
+        sa.Column("items", TEXT, nullable=False),
+        sa.Column("attributes", TEXT, nullable=False),
     )
     op.create_table(
         "keys",
-        sa.Column("key_id", sa.Text, primary_key=True),
+        sa.Column("key_id", TEXT, primary_key=True),
         sa.Column("secret_hash", sa.LargeBinary(32), nullable=False),
-        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("name", TEXT, nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
     )
