@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,20 +138,6 @@ def newest_revision(engine: sa.Engine) -> int:
     """Return the newest commit number, 0 when there is none."""
     with engine.connect() as connection:
         return connection.scalar(sa.select(sa.func.max(interactions.c.revision))) or 0
-
-
-def chunks(engine: sa.Engine, up_to: int, size: int = 100_000) -> Iterator[list[Any]]:
-    """Yield all interactions with items up to a revision, in chunks of (customer_id, item_id, kind, occurred_at,
-    stars, reason, order_id), in order of revision."""
-    t = interactions.c
-    query = (
-        sa.select(t.customer_id, *(t[name] for name in _READ))
-        .where(t.revision <= up_to, t.item_id.is_not(None))
-        .order_by(t.revision)
-    )
-    with engine.connect().execution_options(yield_per=size) as connection:
-        for part in connection.execute(query).partitions():
-            yield list(part)
 
 
 def _total_changes(connection: sa.Connection) -> int:

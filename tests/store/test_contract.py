@@ -204,16 +204,6 @@ def test_bestsellers_are_net_of_returns_and_ties_go_by_bytes(engine: sa.Engine) 
     assert interactions.bestsellers(engine, after, 1) == [("a", 2)]
 
 
-def test_chunks_give_everything_with_an_item_in_order(engine: sa.Engine) -> None:
-    rows = [interaction("c", f"i{n}" if n % 5 else None, "view", NOW, interaction_id=f"k{n}") for n in range(250)]
-    interactions.append_many(engine, rows)
-    parts = list(interactions.chunks(engine, interactions.newest_revision(engine), 60))
-    assert [len(part) for part in parts] == [60, 60, 60, 20]
-    everything = [row for part in parts for row in part]
-    assert {row.item_id for row in everything} == {f"i{n}" for n in range(250) if n % 5}
-    assert sum(len(part) for part in interactions.chunks(engine, 100, 60)) < 100
-
-
 def test_one_interaction_from_64_threads_has_one_effect(engine: sa.Engine) -> None:
     writers = [database.Writer(engine) for _ in range(8)]
 
