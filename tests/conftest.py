@@ -201,6 +201,22 @@ def serve(place: Place) -> Iterator[Any]:
         service.process.wait(30)
 
 
+def children(pid: int) -> set[int]:
+    """Return all processes below `pid`."""
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                stat = (entry / "stat").read_text()
+            except OSError:
+                continue
+            parents[int(entry.name)] = int(stat.rsplit(")", 1)[1].split()[1])
+    found = {pid}
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found - {pid}
+
+
 def free_port() -> int:
     """Return a port nobody listens on."""
     with socket.socket() as probe:
