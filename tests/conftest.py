@@ -80,8 +80,8 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def engine(database_url: str) -> Iterator[sa.Engine]:
-    """An engine over an empty shop, on both databases, its facts made."""
-    engine = database.connect(database_url)
+    """An engine over an empty shop, on both databases, its facts made. A busy machine is no reason to give up."""
+    engine = database.connect(database_url, quick_seconds=10)
     facts.ensure(engine)
     yield engine
     engine.dispose()

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from recsvc.store.database import Json, metadata, reading, upsert, writing
+from recsvc.store.database import PAGE_SECONDS, Json, metadata, reading, upsert, writing
 
 customers = sa.Table(
     "customers", metadata,
@@ -40,5 +40,5 @@ def search(engine: sa.Engine, text: str, limit: int) -> list[str]:
     # Not LIKE: SQLite's does not tell upper case from lower.
     found = customers.c.customer_id
     query = sa.select(found).where(found >= text, found < text + chr(sys.maxunicode))
-    with engine.connect() as connection:
+    with reading(engine, PAGE_SECONDS) as connection:
         return list(connection.scalars(query.order_by(found).limit(limit)))

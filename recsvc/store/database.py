@@ -32,6 +32,8 @@ metadata = sa.MetaData()
 log = structlog.get_logger("recsvc.store")
 
 MICROSECONDS = 1_000_000
+# How long a look may wait for Postgres when it reads much: for a page or a shop without a model; a whole catalogue.
+PAGE_SECONDS, LOAD_SECONDS = 2.0, 30.0
 _GROUP = 500
 
 
@@ -90,8 +92,11 @@ def migrate(engine: sa.Engine) -> None:
 
 
 @contextmanager
-def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """Yield a connection for one short look that a list waits for.
+def reading(engine: sa.Engine, seconds: float | None = None) -> Iterator[sa.Connection]:
+    """Yield a connection for one look.
+
+    Args:
+        seconds: how long it may wait for Postgres; None: as briefly as a list does.
 
     Raises:
         sa.exc.SQLAlchemyError: the database is away.
@@ -102,7 +107,7 @@ def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
             yield connection
         return
     # Without a transaction around it: one round trip in place of three.
-    with guard.quick(), engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with guard.look(seconds), engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         yield connection
 
 

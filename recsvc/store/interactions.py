@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from recsvc.store.database import Json, insert, metadata, reading, writing
+from recsvc.store.database import PAGE_SECONDS, Json, insert, metadata, reading, writing
 from recsvc.store.postgres import guard, in_commit_order
 
 interactions = sa.Table(
@@ -114,7 +114,7 @@ def history(engine: sa.Engine, customer_id: str, limit: int) -> list[Any]:
         .order_by(t.occurred_at.desc(), t.revision.desc())
         .limit(limit)
     )
-    with engine.connect() as connection:
+    with reading(engine, PAGE_SECONDS) as connection:
         return list(connection.execute(query))
 
 
@@ -130,7 +130,7 @@ def bestsellers(engine: sa.Engine, after: int, limit: int) -> list[tuple[str, in
         .order_by(net.desc(), t.item_id)
         .limit(limit)
     )
-    with engine.connect() as connection:
+    with reading(engine, PAGE_SECONDS) as connection:
         return [(item_id, int(count)) for item_id, count in connection.execute(query)]
 
 

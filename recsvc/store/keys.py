@@ -9,7 +9,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from recsvc.store.database import MICROSECONDS, metadata, writing
+from recsvc.store.database import LOAD_SECONDS, MICROSECONDS, metadata, reading, writing
 from recsvc.store.facts import advance
 
 keys = sa.Table(
@@ -34,7 +34,7 @@ def create(engine: sa.Engine, name: str, now: datetime) -> str:
 
 def load(engine: sa.Engine) -> dict[str, bytes]:
     """Return key id → SHA-256 of its secret."""
-    with engine.connect() as connection:
+    with reading(engine, LOAD_SECONDS) as connection:
         return {
             key_id: secret_hash
             for key_id, secret_hash in connection.execute(sa.select(keys.c.key_id, keys.c.secret_hash))

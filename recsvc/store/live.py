@@ -15,7 +15,7 @@ import structlog
 
 from recsvc.store import facts as facts_store
 from recsvc.store import keys as keys_store
-from recsvc.store.database import MICROSECONDS
+from recsvc.store.database import LOAD_SECONDS, MICROSECONDS, reading
 from recsvc.store.items import items
 from recsvc.store.offers import offers
 
@@ -83,7 +83,7 @@ def load_catalogue(engine: sa.Engine, change: int) -> Catalogue:
         t.item_id, t.title, t.categories, t.brand, t.price_cents, t.currency, t.stock, t.active, t.sensitive,
         t.created_at, t.available_from, t.available_to,
     )  # fmt: skip
-    with engine.connect() as connection:
+    with reading(engine, LOAD_SECONDS) as connection:
         found = {row.item_id: row for row in connection.execute(sa.select(*wanted))}
         all_offers = list(connection.execute(sa.select(offers).order_by(offers.c.offer_id)))
     newest = sorted((one for one in found.values() if one.created_at), key=lambda one: (-one.created_at, one.item_id))

@@ -59,8 +59,9 @@ class Guard:
         return failed_at > 0 and time.monotonic() - failed_at > _DOWN_SECONDS
 
     @contextmanager
-    def quick(self) -> Iterator[None]:
-        """One look for a list. While the breaker is open nobody waits; then one asks whether it is back.
+    def look(self, seconds: float | None) -> Iterator[None]:
+        """One look, of `quick` seconds unless told otherwise. While the breaker is open nobody waits; then one asks
+        whether it is back.
 
         Raises:
             Away: the breaker is open.
@@ -71,7 +72,8 @@ class Guard:
         if probing and not self._probe.acquire(blocking=False):
             raise Away("the database did not answer; somebody asks whether it is back")
         try:
-            with self._counted(self._quick):
+            # Whoever asks whether it is back asks while it is down; a longer look ends early when others find it so.
+            with self._counted(seconds or self._quick, heeds=seconds is not None and not probing):
                 yield
         finally:
             if probing:
@@ -80,12 +82,13 @@ class Guard:
     @contextmanager
     def write(self) -> Iterator[None]:
         """One write. It ends early once the reads have found the database down."""
-        with self._counted(_WRITE_SECONDS, write=True):
+        with self._counted(_WRITE_SECONDS, heeds=True):
             yield
 
     @contextmanager
-    def _counted(self, seconds: float, write: bool = False) -> Iterator[None]:
-        self._thread.until, self._thread.write = time.monotonic() + seconds, write
+    def _counted(self, seconds: float, heeds: bool) -> Iterator[None]:
+        before = self._mine
+        self._thread.limits = time.monotonic() + seconds, heeds
         try:
             yield
         except GONE as error:
@@ -96,26 +99,32 @@ class Guard:
         else:
             self._failed_at = self._opens_at = 0.0
         finally:
-            self._thread.until = 0.0
+            self._thread.limits = before
+
+    @property
+    def _mine(self) -> tuple[float, bool]:
+        """Until when this thread may wait (0: for ever), and whether it ends early when the database is down."""
+        found: tuple[float, bool] = getattr(self._thread, "limits", (0.0, False))
+        return found
 
     @contextmanager
     def patient(self) -> Iterator[None]:
         """Work that may be long, inside a write: a chunk of an import."""
-        before, self._thread.until = getattr(self._thread, "until", 0.0), 0.0
+        before, self._thread.limits = self._mine, (0.0, False)
         try:
             yield
         finally:
-            self._thread.until = before
+            self._thread.limits = before
 
     def bound(self, steps: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
         """Pass on what a psycopg generator waits for, until the time of this thread is over."""
-        until, write = getattr(self._thread, "until", 0.0), getattr(self._thread, "write", False)
+        until, heeds = self._mine
         ready: Any = None
         try:
             state = next(steps)
             while True:
                 # Also before the first wait: after a ping without an answer there is no time left to connect.
-                if not ready and until and (time.monotonic() > until or (write and self.down)):
+                if not ready and until and (time.monotonic() > until or (heeds and self.down)):
                     steps.close()
                     raise psycopg.OperationalError("no answer in time")
                 ready = yield state

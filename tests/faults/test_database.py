@@ -169,7 +169,8 @@ def test_a_locked_interaction_table_delays_posts_and_no_list(
 ) -> None:
     original, name = planted_postgres
     url = postgres.url(postgres.create(name))
-    app = create_app(Place(original.home, original.key, database_url=url).settings)
+    settings = Place(original.home, original.key, database_url=url).settings
+    app = create_app(settings.model_copy(update={"database_timeout_ms": 2000}))  # a busy machine is not away
     clients = [app.test_client() for _ in range(2)]
     for client in clients:
         client.environ_base["HTTP_X_API_KEY"] = original.key
@@ -190,7 +191,7 @@ def test_a_locked_interaction_table_delays_posts_and_no_list(
 
 @pytest.mark.parametrize("place", ["postgres"], indirect=True)
 def test_lists_go_on_while_postgres_hangs(shop: Any, postgres: Postgres) -> None:
-    assert _lists(shop, 0.3)[1] == {""}
+    until(lambda: _lists(shop, 0.05)[1] == {""}, 5)
     with postgres.hung():
         longest, away = _lists(shop, 2.0)
         assert longest < 0.3 and "database" in away  # 0.1 s, and what a busy machine adds
