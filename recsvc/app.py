@@ -35,7 +35,7 @@ from recsvc.web.paths import IdConverter, RawPath
 
 def create_shop(settings: Settings) -> Shop:
     """Return the shop of these settings: store, cache, live state and model."""
-    engine = database.connect(settings.sql_url)
+    engine = database.connect(settings.sql_url, settings.database_timeout_ms / 1000)
     if not facts.exist(engine):  # `recsvc serve` made them; a worker that starts must not need the write lock
         database.migrate(engine)
         facts.ensure(engine)

@@ -17,7 +17,10 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="RECSVC_", extra="ignore", env_ignore_empty=True)
 
     home: Path = Field(Path(".recsvc"), description="Folder of the embedded database, artifacts and sockets.")
-    database_url: str = Field("", description="SQLAlchemy URL; empty: SQLite in the home folder.")
+    database_url: str = Field("", description="postgresql://… or sqlite:///…; empty: SQLite in the home folder.")
+    database_timeout_ms: int = Field(
+        80, ge=5, le=5000, description="Longest wait of a list for Postgres before it does without."
+    )
     redis_url: str = Field(
         "", description="redis://, rediss:// or unix://; empty: an embedded server; `off`: no cache."
     )

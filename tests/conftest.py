@@ -1,4 +1,4 @@
-"""Shops for the tests: small, planted, real. A real SQLite file each, a real Valkey, real gunicorn."""
+"""Shops for the tests: small, planted, real. A real SQLite file or Postgres, a real Valkey, real gunicorn."""
 
 from __future__ import annotations
 
@@ -21,12 +21,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from recsvc import embedded
 from recsvc.app import create_app
 from recsvc.settings import Settings
 from recsvc.store import database, facts, keys
 from tests.planted import plant
+from tests.postgres import Postgres
+
+DATABASES = ("sqlite", "postgres")
 
 
 @dataclass
@@ -36,10 +40,51 @@ class Place:
     home: Path
     key: str
     now: float = field(default_factory=time.time)
+    database_url: str = ""
 
     @property
     def settings(self) -> Settings:
-        return Settings(home=self.home, redis_url="off")
+        return Settings(home=self.home, redis_url="off", database_url=self.database_url)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One server for all tests; each has a database of its own."""
+    server = Postgres()
+    yield server
+    server.end()
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres: Postgres) -> str:
+    """An empty shop on Postgres, to copy."""
+    name = postgres.create()
+    engine = database.connect(postgres.url(name))
+    database.migrate(engine)
+    engine.dispose()
+    return name
+
+
+@pytest.fixture(params=DATABASES)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty shop on either database: a test that asks for it runs on both."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'contract.db'}"
+        engine = database.connect(url)
+        database.migrate(engine)
+        engine.dispose()
+        return url
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.url(server.create(request.getfixturevalue("migrated")))
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[sa.Engine]:
+    """An engine over an empty shop, on both databases, its facts made. A busy machine is no reason to give up."""
+    engine = database.connect(database_url, quick_seconds=10)
+    facts.ensure(engine)
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture(scope="session")
@@ -48,23 +93,39 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Place:
     return _plant(tmp_path_factory.mktemp("planted"))
 
 
+@pytest.fixture(scope="session")
+def planted_postgres(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, str]:
+    """The same on Postgres, and its database's name: to copy."""
+    name = postgres.create()
+    return _plant(tmp_path_factory.mktemp("planted"), postgres.url(name)), name
+
+
 @pytest.fixture
-def place(planted: Place, tmp_path: Path) -> Place:
-    """A trained shop of this test's own, copied from the planted one."""
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """A trained shop of this test's own, copied from the planted one. `on_both` runs a test on each database."""
+    url = ""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        original: Place = request.getfixturevalue("planted")
+    else:
+        original, name = request.getfixturevalue("planted_postgres")
+        server: Postgres = request.getfixturevalue("postgres")
+        url = server.url(server.create(name))
     home = tmp_path / "shop"
-    subprocess.run(["cp", "-r", str(planted.home), str(home)], check=True)
-    return Place(home, planted.key)
+    subprocess.run(["cp", "-r", str(original.home), str(home)], check=True)
+    return Place(home, original.key, database_url=url)
+
+
+on_both = pytest.mark.parametrize("place", DATABASES, indirect=True)
 
 
 @pytest.fixture
 def client(place: Place) -> Iterator[Any]:
     """A client of an app over this test's own shop; sends the key unless told otherwise."""
-    app = create_app(place.settings)
-    app.extensions["recsvc"].current.stop()
-    client = app.test_client()
-    client.environ_base["HTTP_X_API_KEY"] = place.key
+    client = worker(place, poll_ms=5000, database_timeout_ms=5000)
+    shop = client.application.extensions["recsvc"]
+    shop.current.stop()
     yield client
-    app.extensions["recsvc"].engine.dispose()
+    shop.engine.dispose()
 
 
 @dataclass
@@ -122,7 +183,7 @@ def serve(place: Place) -> Iterator[Any]:
 
     def start(**settings: Any) -> Service:
         port = free_port()
-        given = {"home": place.home, "port": port, "workers": 2, **settings}
+        given = {"home": place.home, "database_url": place.database_url, "port": port, "workers": 2, **settings}
         variables = {f"RECSVC_{name.upper()}": str(value) for name, value in given.items()}
         process = subprocess.Popen(
             [sys.executable, "-m", "recsvc", "serve"], env={**os.environ, **variables}, stderr=subprocess.DEVNULL
@@ -137,6 +198,22 @@ def serve(place: Place) -> Iterator[Any]:
         if service.process.poll() is None:
             service.process.send_signal(signal.SIGTERM)
         service.process.wait(30)
+
+
+def children(pid: int) -> set[int]:
+    """Return all processes below `pid`."""
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                stat = (entry / "stat").read_text()
+            except OSError:
+                continue
+            parents[int(entry.name)] = int(stat.rsplit(")", 1)[1].split()[1])
+    found = {pid}
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found - {pid}
 
 
 def free_port() -> int:
@@ -158,7 +235,7 @@ until = _until
 
 def worker(place: Place, **settings: Any) -> Any:
     """Return a client of a worker that has settled: at its start it lets nothing cached before be trusted."""
-    engine = database.connect(place.settings.sql_url)
+    engine = database.connect(place.settings.sql_url, quick_seconds=10)
     before = facts.read(engine).cache_epoch
     app = create_app(place.settings.model_copy(update={"poll_ms": 50, **settings}))
     current = app.extensions["recsvc"].current
@@ -169,12 +246,12 @@ def worker(place: Place, **settings: Any) -> Any:
     return client
 
 
-def _plant(home: Path) -> Place:
-    settings = Settings(home=home, redis_url="off")
+def _plant(home: Path, database_url: str = "") -> Place:
+    settings = Settings(home=home, redis_url="off", database_url=database_url)
     engine = database.connect(settings.sql_url)
     database.migrate(engine)
     facts.ensure(engine)
     plant(engine, datetime.now(UTC), settings.artifact_root)
     key = keys.create(engine, "tests", datetime.now(UTC), keys.Terms(("admin",)))
     engine.dispose()
-    return Place(home, key)
+    return Place(home, key, database_url=database_url)

@@ -110,6 +110,11 @@ def interaction(customer_id: str | None, item_id: str | None, kind: str, at: dat
     return tuple(row.get(column) for column in interactions.COLUMNS)
 
 
+def append_one(connection: sa.Connection, row: dict[str, Any]) -> int | None:
+    """Add one interaction inside the caller's transaction. Returns its revision, or None for a duplicate."""
+    return next(iter(interactions.append(connection, [row]).values()), None)
+
+
 def _purchase(customer_id: str, item_id: str, at: datetime, order_id: str) -> tuple[Any, ...]:
     return interaction(customer_id, item_id, "purchase", at, order_id=order_id, quantity=1, value_cents=500)
 

@@ -12,9 +12,8 @@ import sqlalchemy as sa
 from recsvc.artifact import Array
 from recsvc.concepts import TASTELESS_REASONS, interaction_weight, rejects
 from recsvc.engine.history import Events
-from recsvc.store import interactions
+from training import bulk
 
-_FIELDS = ("customer_id", "item_id", "kind", "occurred_at", "stars", "reason", "order_id")
 _RETURNS = ("return", "refund", "cancel")
 
 
@@ -59,15 +58,12 @@ def from_store(
     """
     parts: list[pa.RecordBatch] = []
     done = 0
-    for chunk in interactions.chunks(engine, up_to):
-        columns = zip(*chunk, strict=True)
-        types = (pa.string(), pa.string(), pa.string(), pa.int64(), pa.int64(), pa.string(), pa.string())
-        arrays = [pa.array(values, kind) for values, kind in zip(columns, types, strict=True)]
-        parts.append(pa.record_batch(arrays, names=list(_FIELDS)))
-        done += len(chunk)
+    for batch in bulk.interactions(engine, up_to):
+        parts.append(batch)
+        done += batch.num_rows
         if progress:
             progress(done)
-    if not parts:
+    if not done:
         none = np.empty(0, np.int32)
         events = Events(
             none,

@@ -18,7 +18,7 @@ from recsvc.flows.shop import Shop
 from recsvc.intake import shorten
 from recsvc.store import catalogue
 from recsvc.store.customers import customers
-from recsvc.store.database import MICROSECONDS
+from recsvc.store.database import MICROSECONDS, PAGE_SECONDS, reading
 from recsvc.store.items import items
 from recsvc.store.offers import offers
 
@@ -69,7 +69,7 @@ def get(shop: Shop, noun: str, row_id: str) -> Fields:
     Raises:
         NotFound: no such row.
     """
-    with shop.engine.connect() as connection:
+    with reading(shop.engine) as connection:
         found = catalogue.get(connection, TABLES[noun], row_id)
     if found is None:
         raise _missing(noun, row_id)
@@ -88,7 +88,7 @@ def page(shop: Shop, noun: str, cursor: str | None, limit: int) -> Fields:
             after = bytes.fromhex(cursor).decode("utf-8")
         except ValueError:
             raise InvalidRequest(f"cursor: {shorten(cursor)} is not one of ours", {"cursor": "not ours"}) from None
-    with shop.engine.connect() as connection:
+    with reading(shop.engine, PAGE_SECONDS) as connection:
         rows = catalogue.page(connection, TABLES[noun], after, limit + 1)
     more = len(rows) > limit
     following = rows[limit - 1][KEYS[noun]].encode("utf-8").hex() if more else None

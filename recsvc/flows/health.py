@@ -7,13 +7,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from recsvc.flows.shop import Shop
+from recsvc.store.database import reading
 
 
 def ready(shop: Shop) -> dict[str, Any]:
     """Return the state of each part. `status` is `ready`, or `degraded` when lists lack something; a worker in
     either state answers."""
     try:
-        with shop.engine.connect() as connection:
+        with reading(shop.engine) as connection:
             connection.execute(sa.text("SELECT 1"))
         database = "ok"
     except sa.exc.SQLAlchemyError:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import sqlalchemy as sa
 
 from recsvc.store import catalogue
-from recsvc.store.database import metadata, writing
+from recsvc.store.database import PAGE_SECONDS, Json, metadata, reading, writing
 
 customers = sa.Table(
     "customers", metadata,
     sa.Column("customer_id", sa.Text, primary_key=True), sa.Column("segment", sa.Text),
-    sa.Column("attributes", sa.JSON), sa.Column("tier", sa.Text), sa.Column("locale", sa.Text),
-    sa.Column("time_zone", sa.Text), sa.Column("consent", sa.JSON(none_as_null=True)),
+    sa.Column("attributes", Json), sa.Column("tier", sa.Text), sa.Column("locale", sa.Text),
+    sa.Column("time_zone", sa.Text), sa.Column("consent", Json),
     sa.Column("preferred_channel", sa.Text), sa.Column("quiet_hours", sa.Text),
     sa.Column("contact_cap", sa.BigInteger), sa.Column("profiling", sa.Boolean),
-    sa.Column("preferences", sa.JSON(none_as_null=True)), sa.Column("change", sa.BigInteger),
+    sa.Column("preferences", Json), sa.Column("change", sa.BigInteger),
     sa.Column("deleted", sa.Boolean),
 )  # fmt: skip
 
@@ -29,7 +30,7 @@ def put(engine: sa.Engine, rows: list[dict[str, Any]]) -> None:
 
 def segment(engine: sa.Engine, customer_id: str) -> str | None:
     """Return the segment of a customer, or None when unknown."""
-    with engine.connect() as connection:
+    with reading(engine) as connection:
         return connection.scalar(sa.select(customers.c.segment).where(customers.c.customer_id == customer_id))
 
 
@@ -44,6 +45,8 @@ def segments(engine: sa.Engine) -> dict[str, str]:
 
 def search(engine: sa.Engine, text: str, limit: int) -> list[str]:
     """Return ids of customers that begin with `text`, in order, at most `limit`."""
-    query = sa.select(customers.c.customer_id).where(customers.c.customer_id.startswith(text, autoescape=True))
-    with engine.connect() as connection:
-        return list(connection.scalars(query.order_by(customers.c.customer_id).limit(limit)))
+    # Not LIKE: SQLite's does not tell upper case from lower.
+    found = customers.c.customer_id
+    query = sa.select(found).where(found >= text, found < text + chr(sys.maxunicode))
+    with reading(engine, PAGE_SECONDS) as connection:
+        return list(connection.scalars(query.order_by(found).limit(limit)))

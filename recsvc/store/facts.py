@@ -13,9 +13,8 @@ import secrets
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
-from recsvc.store.database import metadata, writing
+from recsvc.store.database import insert, metadata, reading, writing
 
 facts = sa.Table("facts", metadata, sa.Column("name", sa.Text, primary_key=True), sa.Column("value", sa.Text))
 
@@ -40,7 +39,7 @@ def ensure(engine: sa.Engine) -> Facts:
     first["cache_epoch"] = str(int(first["cache_epoch"], 16))
     with writing(engine) as connection:
         rows = [{"name": name, "value": value} for name, value in first.items()]
-        connection.execute(insert(facts).on_conflict_do_nothing(), rows)
+        connection.execute(insert(connection, facts).on_conflict_do_nothing(), rows)
     return read(engine)
 
 
@@ -48,14 +47,14 @@ def exist(engine: sa.Engine) -> bool:
     """Whether the database has its facts already. Reads only."""
     try:
         read(engine)
-    except (sa.exc.OperationalError, KeyError):
+    except (sa.exc.SQLAlchemyError, KeyError):
         return False
     return True
 
 
 def read(engine: sa.Engine) -> Facts:
     """Return the facts as they are now."""
-    with engine.connect() as connection:
+    with reading(engine) as connection:
         found: dict[str, str] = {name: value for name, value in connection.execute(sa.select(facts))}
     return Facts(
         found["database_id"], bytes.fromhex(found["customer_secret"]),

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
-from recsvc.store.customers import customers
-from recsvc.store.database import metadata, writing
+from recsvc.store.database import PAGE_SECONDS, Json, insert, metadata, reading, writing
+from recsvc.store.postgres import guard, in_commit_order
 from recsvc.store.sessions import sessions
 
 interactions = sa.Table(
@@ -23,10 +21,12 @@ interactions = sa.Table(
     sa.Column("value_cents", sa.BigInteger), sa.Column("currency", sa.Text),
     sa.Column("order_id", sa.Text), sa.Column("channel", sa.Text),
     sa.Column("stars", sa.Integer), sa.Column("reason", sa.Text), sa.Column("offer_id", sa.Text),
-    sa.Column("details", sa.JSON(none_as_null=True)),
+    sa.Column("details", Json),
 )  # fmt: skip
 
 COLUMNS = tuple(column.name for column in interactions.columns if column.name != "revision")
+_NAMES = ", ".join(COLUMNS)
+_COPY_TYPES = {sa.LargeBinary: "bytea", sa.Text: "text", Json: "text", sa.BigInteger: "int8", sa.Integer: "int4"}
 _READ = ("item_id", "kind", "occurred_at", "stars", "reason", "order_id")
 # More than this since the last training run would make one customer's list slow; the newest say most.
 RECENT = 500
@@ -44,24 +44,53 @@ def append(connection: sa.Connection, rows: list[dict[str, Any]]) -> dict[bytes,
     """Add interactions inside the caller's transaction. Returns digest → revision of those that were new."""
     if not rows:
         return {}
+    in_commit_order(connection)
     t = interactions.c
-    statement = insert(interactions).on_conflict_do_nothing(index_elements=["digest"]).returning(t.digest, t.revision)
-    return {digest: revision for digest, revision in connection.execute(statement, rows)}
+    statement = insert(connection, interactions).on_conflict_do_nothing(index_elements=["digest"])
+    added = connection.execute(statement.returning(t.digest, t.revision), rows)
+    return {bytes(digest): revision for digest, revision in added}
 
 
 def append_many(engine: sa.Engine, rows: list[tuple[Any, ...]]) -> int:
-    """Add a chunk of interactions, values in the order of `COLUMNS`. Returns how many were new.
+    """Add a chunk of interactions, values in the order of `COLUMNS`, details as JSON text. Returns how many were new.
 
     Sorted by digest first: the unique index is then walked in order, which keeps its pages in memory.
     """
-    names, marks = ", ".join(COLUMNS), ", ".join("?" * len(COLUMNS))
+    if not rows:
+        return 0
+    watch = guard(engine)
     with writing(engine) as connection:
-        before = _total_changes(connection)
-        connection.exec_driver_sql(
-            f"INSERT INTO interactions ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING",  # noqa: S608 names from our own table
-            sorted(rows, key=itemgetter(0)),
-        )
-        return _total_changes(connection) - before
+        if watch is None:
+            return _insert_many(connection, sorted(rows, key=itemgetter(0)))
+        with watch.patient():
+            return _copy_many(connection, sorted(rows, key=itemgetter(0)))
+
+
+def _insert_many(connection: sa.Connection, rows: list[tuple[Any, ...]]) -> int:
+    marks = ", ".join("?" * len(COLUMNS))
+    before = _total_changes(connection)
+    connection.exec_driver_sql(
+        f"INSERT INTO interactions ({_NAMES}) VALUES ({marks}) ON CONFLICT DO NOTHING",  # noqa: S608 names from our own table
+        rows,
+    )
+    return _total_changes(connection) - before
+
+
+def _copy_many(connection: sa.Connection, rows: list[tuple[Any, ...]]) -> int:
+    """COPY beside the table, then insert what is new: only that holds others up who append."""
+    connection.exec_driver_sql(
+        f"CREATE TEMP TABLE incoming ON COMMIT DROP AS SELECT {_NAMES} FROM interactions WITH NO DATA"  # noqa: S608
+    )
+    cursor = connection.connection.cursor()
+    with cursor.copy(f"COPY incoming ({_NAMES}) FROM STDIN (FORMAT BINARY)") as copy:
+        copy.set_types([_COPY_TYPES[type(interactions.c[name].type)] for name in COLUMNS])
+        for row in rows:
+            copy.write_row(row)
+    in_commit_order(connection)
+    added = connection.exec_driver_sql(
+        f"INSERT INTO interactions ({_NAMES}) SELECT {_NAMES} FROM incoming ORDER BY digest ON CONFLICT DO NOTHING"  # noqa: S608
+    )
+    return added.rowcount
 
 
 @dataclass(slots=True)
@@ -113,7 +142,7 @@ def since(engine: sa.Engine, customer_id: str, revision: int) -> Recent:
     )
     both = sa.union_all(own, merged).subquery()
     query = sa.select(both).order_by(both.c.revision.desc()).limit(RECENT)
-    with engine.connect() as connection:
+    with reading(engine) as connection:
         rows = list(connection.execute(query))
         if len(rows) == RECENT:  # what was turned down counts however much came after it
             older = sa.select(both).where(both.c.kind.in_(("dislike", "return")), both.c.revision < rows[-1].revision)
@@ -130,7 +159,7 @@ def history(engine: sa.Engine, customer_id: str, limit: int) -> list[Any]:
         .order_by(t.occurred_at.desc(), t.revision.desc())
         .limit(limit)
     )
-    with engine.connect() as connection:
+    with reading(engine, PAGE_SECONDS) as connection:
         return list(connection.execute(query))
 
 
@@ -146,7 +175,7 @@ def bestsellers(engine: sa.Engine, after: int, limit: int) -> list[tuple[str, in
         .order_by(net.desc(), t.item_id)
         .limit(limit)
     )
-    with engine.connect() as connection:
+    with reading(engine, PAGE_SECONDS) as connection:
         return [(item_id, int(count)) for item_id, count in connection.execute(query)]
 
 
@@ -154,23 +183,6 @@ def newest_revision(engine: sa.Engine) -> int:
     """Return the newest commit number, 0 when there is none."""
     with engine.connect() as connection:
         return connection.scalar(sa.select(sa.func.max(interactions.c.revision))) or 0
-
-
-def chunks(engine: sa.Engine, up_to: int, size: int = 100_000) -> Iterator[list[Any]]:
-    """Yield all interactions with items up to a revision, in chunks of (customer_id, item_id, kind, occurred_at,
-    stars, reason, order_id), in order of revision."""
-    t = interactions.c
-    # A session that was merged is its customer's; one that was not is nobody's.
-    who = sa.func.coalesce(t.customer_id, sessions.c.customer_id).label("customer_id")
-    query = (
-        sa.select(who, *(t[name] for name in _READ))
-        .outerjoin(sessions, sessions.c.session_id == t.session_id)
-        .where(t.revision <= up_to, t.item_id.is_not(None), sa.or_(who.is_(None), who.not_in(_unprofiled())))
-        .order_by(t.revision)
-    )
-    with engine.connect().execution_options(yield_per=size) as connection:
-        for part in connection.execute(query).partitions():
-            yield list(part)
 
 
 def _total_changes(connection: sa.Connection) -> int:
@@ -181,11 +193,6 @@ def of_session(connection: sa.Connection, session_id: str) -> int:
     """Return how many interactions a session has."""
     query = sa.select(sa.func.count()).where(interactions.c.session_id == session_id)
     return int(connection.scalar(query) or 0)
-
-
-def _unprofiled() -> sa.Select[Any]:
-    """Customers who want no profile: what they did teaches nothing."""
-    return sa.select(customers.c.customer_id).where(customers.c.profiling.is_(False))
 
 
 def newest_in(connection: sa.Connection, customer_id: str, after: int) -> int:

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from recsvc.concepts import SCOPES
 from recsvc.errors import InvalidRequest, NotFound
-from recsvc.store.database import MICROSECONDS, metadata, writing
+from recsvc.store.database import LOAD_SECONDS, MICROSECONDS, metadata, reading, writing
 from recsvc.store.facts import advance
 
 keys = sa.Table(
@@ -109,13 +109,13 @@ def revoke(engine: sa.Engine, key_id: str, now: datetime) -> None:
 def listing(engine: sa.Engine) -> list[Any]:
     """Return all keys, oldest first, without what could be used to guess a secret."""
     columns = [column for column in keys.columns if column.name != "secret_hash"]
-    with engine.connect() as connection:
+    with reading(engine, LOAD_SECONDS) as connection:
         return list(connection.execute(sa.select(*columns).order_by(keys.c.created_at, keys.c.key_id)))
 
 
 def load(engine: sa.Engine) -> dict[str, Key]:
     """Return key id → key for all that were not revoked; whether one has expired is for the moment of its use."""
-    with engine.connect() as connection:
+    with reading(engine, LOAD_SECONDS) as connection:
         rows = connection.execute(sa.select(keys).where(keys.c.revoked_at.is_(None))).all()
     return {
         row.key_id: Key(

@@ -18,7 +18,7 @@ from recsvc import metrics
 from recsvc.store import facts as facts_store
 from recsvc.store import keys as keys_store
 from recsvc.store.customers import customers
-from recsvc.store.database import MICROSECONDS
+from recsvc.store.database import LOAD_SECONDS, MICROSECONDS, reading
 from recsvc.store.items import items
 from recsvc.store.keyfile import KeyFile
 from recsvc.store.offers import offers
@@ -98,14 +98,14 @@ class Live:
 
 def load_catalogue(engine: sa.Engine, change: int) -> Catalogue:
     """Return all items and offers. `change` was read before them, so what came between is loaded again."""
-    with engine.connect() as connection:
+    with reading(engine, LOAD_SECONDS) as connection:
         found = {row.item_id: row for row in connection.execute(_items().where(sa.not_(items.c.deleted)))}
         return Catalogue(change, found, _offers(connection), _newest(found), _unprofiled(connection))
 
 
 def renew(engine: sa.Engine, old: Catalogue, change: int) -> Catalogue:
     """Return the catalogue as of `change`, reading the items written since `old`. Offers are few and read whole."""
-    with engine.connect() as connection:
+    with reading(engine, LOAD_SECONDS) as connection:
         rows = connection.execute(_items().where(items.c.change > old.change)).all()
         found = dict(old.items)
         for row in rows:

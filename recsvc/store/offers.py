@@ -7,14 +7,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from recsvc.store import catalogue
-from recsvc.store.database import metadata, writing
+from recsvc.store.database import Json, metadata, writing
 
 offers = sa.Table(
     "offers", metadata,
     sa.Column("offer_id", sa.Text, primary_key=True), sa.Column("name", sa.Text), sa.Column("kind", sa.Text),
     sa.Column("benefit", sa.Text), sa.Column("value_cents", sa.BigInteger), sa.Column("cost_cents", sa.BigInteger),
     sa.Column("currency", sa.Text), sa.Column("starts_at", sa.BigInteger), sa.Column("ends_at", sa.BigInteger),
-    sa.Column("active", sa.Boolean), sa.Column("items", sa.JSON), sa.Column("attributes", sa.JSON),
+    sa.Column("active", sa.Boolean), sa.Column("items", Json), sa.Column("attributes", Json),
     sa.Column("change", sa.BigInteger), sa.Column("deleted", sa.Boolean),
 )  # fmt: skip
 

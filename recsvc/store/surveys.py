@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
-from recsvc.store.database import metadata
+from recsvc.store.database import insert, metadata
 
 surveys = sa.Table(
     "surveys", metadata,
@@ -21,5 +20,7 @@ def append(connection: sa.Connection, rows: list[dict[str, Any]]) -> int:
     """Add answers inside the caller's transaction. Returns how many were new."""
     if not rows:
         return 0
-    statement = insert(surveys).on_conflict_do_nothing(index_elements=["digest"]).returning(surveys.c.digest)
+    statement = (
+        insert(connection, surveys).on_conflict_do_nothing(index_elements=["digest"]).returning(surveys.c.digest)
+    )
     return len(connection.execute(statement, rows).all())

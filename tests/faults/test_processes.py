@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import re
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -19,30 +17,12 @@ from typing import Any
 import pytest
 
 from recsvc import artifact
-from recsvc.intake import digest
 from recsvc.store import database, keys
-from tests.conftest import Place, free_port, until
+from tests.conftest import Place, children, free_port, until
 from tests.planted import Quiet, small
 from training import run
 
 LIST = "/v1/customers/c3/recommendations"
-KILLS = int(os.environ.get("RECSVC_TEST_KILLS", "50"))
-
-
-def _children(pid: int) -> set[int]:
-    """All processes below `pid`."""
-    parents = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                stat = (entry / "stat").read_text()
-            except OSError:
-                continue
-            parents[int(entry.name)] = int(stat.rsplit(")", 1)[1].split()[1])
-    found = {pid}
-    while more := {child for child, parent in parents.items() if parent in found} - found:
-        found |= more
-    return found - {pid}
 
 
 def _runs(pid: int) -> bool:
@@ -50,41 +30,6 @@ def _runs(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
-
-
-@pytest.mark.slow
-def test_what_was_acknowledged_survives_every_kill(place: Place, serve: Any) -> None:
-    """kill −9 of all processes of the service while four callers post; each acknowledged interaction is there once."""
-    acknowledged: list[str] = []
-    number = itertools.count()
-    for kill in range(KILLS):
-        service = serve()
-        stop = threading.Event()
-
-        def post(service: Any = service, stop: threading.Event = stop) -> None:
-            while not stop.is_set():
-                name = f"i-{next(number)}"
-                body = {"interaction_id": name, "customer_id": "c3", "kind": "view", "item_id": "tea-05"}
-                status, _, reply = service.ask("POST", "/v1/interactions", body)
-                if status == 200 and reply["accepted"] == 1:
-                    acknowledged.append(name)
-
-        with ThreadPoolExecutor(4) as pool:
-            for _ in range(4):
-                pool.submit(post)
-            time.sleep(0.05 + (kill % 10) * 0.03)
-            victims = _children(service.process.pid) | {service.process.pid}
-            for victim in victims:
-                os.kill(victim, signal.SIGKILL)
-            stop.set()
-        service.process.wait()
-    with sqlite3.connect(place.home / "recsvc.db") as connection:
-        stored = [row[0] for row in connection.execute("SELECT digest FROM interactions")]
-        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    assert len(acknowledged) > KILLS
-    names = {digest(f"i-{n}") for n in range(next(number))}
-    assert {digest(name) for name in acknowledged} <= set(stored)
-    assert sum(one in names for one in stored) == len(names & set(stored))
 
 
 def test_a_new_model_is_taken_up_by_every_worker_without_a_lost_request(place: Place, serve: Any) -> None:
@@ -135,7 +80,7 @@ def test_a_damaged_model_is_refused_and_the_service_goes_on(place: Place, serve:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_whatever_ends_the_supervisor_leaves_nothing_running(serve: Any, number: signal.Signals) -> None:
     service = serve()
-    below = _children(service.process.pid)
+    below = children(service.process.pid)
     assert len(below) >= 4  # gunicorn, two workers, Redis
     service.process.send_signal(number)
     service.process.wait(30)
@@ -147,9 +92,9 @@ def test_with_parent_ends_when_the_caller_is_killed(place: Place) -> None:
     variables = {"RECSVC_HOME": str(place.home), "RECSVC_PORT": str(port), "RECSVC_WORKERS": "1"}
     code = f"import subprocess; subprocess.run([{sys.executable!r}, '-m', 'recsvc', 'serve', '--with-parent'])"
     caller = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, **variables}, stderr=subprocess.DEVNULL)
-    until(lambda: len(_children(caller.pid)) >= 4, 30)
+    until(lambda: len(children(caller.pid)) >= 4, 30)
     time.sleep(1)
-    below = _children(caller.pid)
+    below = children(caller.pid)
     caller.kill()
     caller.wait()
     until(lambda: not any(_runs(pid) for pid in below), 20)
@@ -158,7 +103,7 @@ def test_with_parent_ends_when_the_caller_is_killed(place: Place) -> None:
 def test_a_killed_embedded_redis_is_started_again(serve: Any) -> None:
     service = serve()
     server = next(
-        pid for pid in _children(service.process.pid) if b"valkey" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        pid for pid in children(service.process.pid) if b"valkey" in Path(f"/proc/{pid}/cmdline").read_bytes()
     )
     os.kill(server, signal.SIGKILL)
     assert service.ask("GET", LIST)[0] == 200

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,44 +60,50 @@ def _export(path: Path, orders: int = 700) -> dict[str, int]:
     return count
 
 
-def _run(home: Path, *arguments: str, stdin: bytes | None = None, exit_code: int = 0) -> str:
+def _run(home: Path, *arguments: str, stdin: bytes | None = None, exit_code: int = 0, url: str = "") -> str:
     done = subprocess.run(
-        [sys.executable, "-m", *arguments], env={**os.environ, "RECSVC_HOME": str(home), "COLUMNS": "300"},
+        [sys.executable, "-m", *arguments], env={**_environment(home, url), "COLUMNS": "300"},
         input=stdin, capture_output=True, timeout=300, check=False, cwd=home.parent,
     )  # fmt: skip
     assert done.returncode == exit_code, done.stderr.decode()
     return done.stdout.decode() + done.stderr.decode()
 
 
-def _client(home: Path) -> Any:
-    settings = Settings(home=home, redis_url="off")
-    key = keys.create(database.connect(settings.sql_url), "test", datetime.now(UTC))
+def _environment(home: Path, url: str) -> dict[str, str]:
+    return {**os.environ, "RECSVC_HOME": str(home), "RECSVC_DATABASE_URL": url}
+
+
+def _client(home: Path, url: str) -> Any:
+    settings = Settings(home=home, redis_url="off", database_url=url, database_timeout_ms=5000)
+    engine = database.connect(settings.sql_url)
+    key = keys.create(engine, "test", datetime.now(UTC))
+    engine.dispose()
     app = create_app(settings)
     client = app.test_client()
     client.environ_base["HTTP_X_API_KEY"] = key
     return client
 
 
-def _stored(home: Path) -> list[Any]:
-    engine = database.connect(f"sqlite:///{home / 'recsvc.db'}")
+def _stored(url: str) -> list[Any]:
+    engine = database.connect(url)
     with engine.connect() as connection:
         found = list(connection.execute(sa.select(interactions.interactions)))
     engine.dispose()
     return found
 
 
-def test_a_raw_order_export_becomes_lists(tmp_path: Path) -> None:
+def test_a_raw_order_export_becomes_lists(database_url: str, tmp_path: Path) -> None:
     home, orders, a_map = tmp_path / "shop", tmp_path / "orders.csv", tmp_path / "map.yaml"
-    wanted = _export(orders)
-    _run(home, "recsvc", "import", "guess", str(orders), "--out", str(a_map))
-    asked = _run(home, "recsvc", "import", "interactions", str(orders), "--map", str(a_map), "--dry-run", exit_code=2)
+    wanted, run = _export(orders), partial(_run, home, url=database_url)
+    run("recsvc", "import", "guess", str(orders), "--out", str(a_map))
+    asked = run("recsvc", "import", "interactions", str(orders), "--map", str(a_map), "--dry-run", exit_code=2)
     assert "--time-zone" in asked and not home.exists()
     options = ("--map", str(a_map), "--time-zone", "Europe/London")
-    assert "24 different items" in _run(home, "recsvc", "import", "items", str(orders), *options)
+    assert "24 different items" in run("recsvc", "import", "items", str(orders), *options)
     for again in (False, True):
-        said = _run(home, "recsvc", "import", "interactions", str(orders), *options)
+        said = run("recsvc", "import", "interactions", str(orders), *options)
         assert ("were there already" in said) == again and f"{wanted['left']} left out" in said
-    rows = _stored(home)
+    rows = _stored(database_url)
     kinds = {kind: [row for row in rows if row.kind == kind] for kind in ("purchase", "return")}
     assert {kind: len(found) for kind, found in kinds.items()} == {
         "purchase": wanted["purchase"],
@@ -109,23 +116,25 @@ def test_a_raw_order_export_becomes_lists(tmp_path: Path) -> None:
     bought = {(row.customer_id, row.item_id, row.order_id) for row in kinds["purchase"]}
     assert all((row.customer_id, row.item_id, row.order_id) in bought for row in kinds["return"])
     assert json.dumps(kinds["return"][0].details).count("C5")
-    assert "PASS  rows: 0 of" in _run(home, "recsvc", "validate", str(orders), *options)
+    assert "PASS  rows: 0 of" in run("recsvc", "validate", str(orders), *options)
     settings = tmp_path / "training.yaml"
     settings.write_text("{als: {factors: 8, iterations: 5}, neighbours: {smoothing: 2}, threads: 1}")
-    _run(home, "training", "train", "--config", str(settings))
-    client = _client(home)
+    run("training", "train", "--config", str(settings))
+    client = _client(home, database_url)
     reply = client.get("/v1/customers/17003/recommendations?limit=5").json
     mine = [one["item_id"] in COFFEE for one in reply["items"]]
     assert reply["source"] == "personal" and sum(mine) >= 4
     assert reply["items"][0]["fields"]["title"].startswith("CAFÉ SET")
     assert client.get(f"/v1/items/{TEA[0]}/bought-together").json["items"]
     client.application.extensions["recsvc"].current.stop()
+    time.sleep(0.3)
     client.application.extensions["recsvc"].engine.dispose()
 
 
 @pytest.mark.slow
-def test_an_import_that_was_killed_is_continued(tmp_path: Path) -> None:
+def test_an_import_that_was_killed_is_continued(database_url: str, tmp_path: Path) -> None:
     home, file = tmp_path / "shop", tmp_path / "lines.csv"
+    run = partial(_run, home, url=database_url)
     with file.open("w") as out:
         out.write("customer_id,item_id,kind,occurred_at,order_id\n")
         for n in range(450_000):  # every third line of an order equals the one before
@@ -133,15 +142,15 @@ def test_an_import_that_was_killed_is_continued(tmp_path: Path) -> None:
     arguments = [sys.executable, "-m", "recsvc", "import", "interactions", str(file)]
     left = []
     for seconds in (1.2, 3.5, 6.0):
-        process = subprocess.Popen(arguments, env={**os.environ, "RECSVC_HOME": str(home)}, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(arguments, env=_environment(home, database_url), stderr=subprocess.DEVNULL)
         time.sleep(seconds)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        left.append(len(_stored(home)) if (home / "recsvc.db").exists() and seconds > 2 else 0)
+        left.append(len(_stored(database_url)))
     assert left == sorted(left)
-    _run(home, "recsvc", "import", "interactions", str(file))
-    assert len(_stored(home)) == 450_000
-    assert "450,000 of them were there already" in _run(home, "recsvc", "import", "interactions", str(file))
+    run("recsvc", "import", "interactions", str(file))
+    assert len(_stored(database_url)) == 450_000
+    assert "450,000 of them were there already" in run("recsvc", "import", "interactions", str(file))
 
 
 def test_a_pipe(tmp_path: Path) -> None:

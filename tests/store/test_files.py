@@ -18,7 +18,7 @@ from recsvc import intake
 from recsvc.errors import InvalidRequest
 from recsvc.flows import lines
 from recsvc.flows.imports import Order, Outcome, import_files
-from recsvc.store import database, facts, interactions, items, live, maps
+from recsvc.store import facts, interactions, items, live, maps
 from recsvc.store.columns import COLUMNS
 from recsvc.store.maps import Map
 
@@ -28,14 +28,6 @@ PURCHASE = {
     "interaction_id": "i1", "customer_id": "01", "item_id": "a/b", "kind": "purchase", "occurred_at": AT, "quantity": 2,
     "value_cents": 150, "currency": "EUR", "order_id": "o1", "channel": "store",
 }  # fmt: skip
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Any:
-    engine = database.connect(f"sqlite:///{tmp_path / 'x' / 'shop.db'}")
-    database.migrate(engine)
-    facts.ensure(engine)
-    return engine
 
 
 def _file(tmp_path: Path, *rows: dict[str, Any], schema: pa.Schema | None = None) -> Path:

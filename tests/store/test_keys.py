@@ -16,14 +16,6 @@ from recsvc.store.keyfile import KeyFile
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
-@pytest.fixture
-def engine(tmp_path: Path) -> sa.Engine:
-    engine = database.connect(f"sqlite:///{tmp_path / 'keys.db'}")
-    database.migrate(engine)
-    facts.ensure(engine)
-    return engine
-
-
 def _find(engine: sa.Engine, key: str, at: datetime = NOW) -> keys.Key | None:
     return keys.find(keys.load(engine), None, key, at.timestamp())
 

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import sqlalchemy as sa
 
 from recsvc.concepts import KINDS, interaction_weight, rejects
 from recsvc.engine.history import DAY
-from recsvc.errors import InvalidRequest
-from recsvc.store import database, facts, interactions
-from tests.planted import interaction, small
+from recsvc.errors import InvalidRequest, Unavailable
+from recsvc.store import customers, database, interactions, sessions
+from tests.planted import append_one, interaction, small
+from tests.postgres import Postgres
 from training import fit, run
 from training import matrix as matrices
 from training.sources import Log, from_store, from_table
@@ -48,17 +50,87 @@ def test_vectorised_weights_equal_the_one_rule() -> None:
     assert log.events.rejections.tolist() == [rejects(kind, why) for kind, _, why in cases]
 
 
-def test_the_store_and_the_table_give_one_log(tmp_path: Path) -> None:
-    engine = database.connect(f"sqlite:///{tmp_path / 'x.db'}")
-    database.migrate(engine)
-    facts.ensure(engine)
-    rows = [interaction("c", f"i{n}", "purchase", NOW - timedelta(days=n), order_id=f"o{n}") for n in range(5)]
-    rows += [interaction("c", None, "store_visit", NOW), interaction("d", "i0", "view", NOW)]
+def test_the_store_and_the_table_give_one_log(engine: sa.Engine) -> None:
+    """On both databases, nothing but NULL in the first rows and every kind of value later."""
+    rows = [interaction("c", f"i{n}", "view", NOW, interaction_id=f"v{n}") for n in range(3000)]
+    rows += [interaction("c", None, "store_visit", NOW), interaction("d😀", "i'0", "view", NOW)]
     interactions.append_many(engine, rows)
+    late = [
+        interaction("c", f"i{n}", kind, NOW - timedelta(days=n), order_id=order, stars=stars, reason=reason)
+        for n, (kind, order, stars, reason) in enumerate(
+            [("purchase", "o1", None, None), ("purchase", "o1", None, None), ("purchase", None, None, None),
+             ("review", None, 1, None), ("review", None, 5, None), ("return", "o1", None, "wrong_size"),
+             ("return", "ä", None, "defective")]
+        )
+    ]  # fmt: skip
+    interactions.append_many(engine, late)
     log = from_store(engine, {"view": 9.0}, interactions.newest_revision(engine))
-    assert len(log) == 6  # the visit names no item
-    assert sorted(log.customer_ids) == ["c", "d"] and log.events.weights.max() == 9.0
-    assert len(from_store(engine, {}, 2)) <= 2
+    names = ("customer_id", "item_id", "kind", "occurred_at", "stars", "reason", "order_id")
+    t = interactions.interactions.c
+    with engine.connect() as connection:
+        stored = connection.execute(
+            sa.select(*(t[name] for name in names)).where(t.item_id.is_not(None)).order_by(t.revision)
+        ).all()
+    columns = {name: [getattr(row, name) for row in stored] for name in names}
+    types = {"stars": pa.int64(), "reason": pa.string(), "order_id": pa.string()}
+    wanted = from_table(
+        pa.table({name: pa.array(values, types.get(name)) for name, values in columns.items()}), {"view": 9.0}
+    )
+    assert len(log) == 3008 and (log.customer_ids, log.item_ids) == (wanted.customer_ids, wanted.item_ids)
+    for name in ("item_rows", "weights", "at", "purchases", "rejections", "orders"):
+        assert np.array_equal(getattr(log.events, name), getattr(wanted.events, name)), name
+    assert np.array_equal(log.customers, wanted.customers) and np.array_equal(log.returned, wanted.returned)
+    assert log.events.weights.max() == 9.0
+
+
+def test_only_what_came_up_to_a_revision_is_read(engine: sa.Engine) -> None:
+    assert len(from_store(engine, {}, 10)) == 0
+    numbers = []
+    for n in range(4):
+        with database.writing(engine) as connection:
+            row = dict(zip(interactions.COLUMNS, interaction("c", f"i{n}", "view", NOW), strict=True))
+            numbers.append(append_one(connection, row))
+        # What is written after a bulk read must not go to a log that the reader removed.
+        assert len(from_store(engine, {}, numbers[-1] or 0)) == n + 1
+    steps: list[int] = []
+    assert from_store(engine, {}, numbers[1] or 0, steps.append).item_ids == ["i0", "i1"] and steps[-1] == 2
+
+
+def test_merged_sessions_are_read_and_who_wants_no_profile_is_not(engine: sa.Engine) -> None:
+    rows = [interaction(who, f"i-{who}", "view", NOW) for who in ("c", "silent")]
+    rows += [_in_session("merged", "i-merged"), _in_session("nobody", "i-nobody"), _in_session("hushed", "i-hushed")]
+    interactions.append_many(engine, rows)
+    customers.put(engine, [{"customer_id": "silent", "segment": None, "attributes": {}, "profiling": False}])
+    with database.writing(engine) as connection:
+        sessions.assign(connection, "merged", "d", 9)
+        sessions.assign(connection, "hushed", "silent", 9)
+    log = from_store(engine, {}, interactions.newest_revision(engine))
+    assert sorted(log.customer_ids) == ["c", "d"] and sorted(log.item_ids) == ["i-c", "i-merged", "i-nobody"]
+    assert [log.item_ids[code] for code in log.events.item_rows[log.customers < 0]] == ["i-nobody"]
+
+
+def _in_session(session: str, item: str) -> tuple[Any, ...]:
+    row = dict(zip(interactions.COLUMNS, interaction(session, item, "view", NOW), strict=True))
+    return tuple((row | {"customer_id": None, "session_id": session}).values())
+
+
+def test_a_bulk_read_beside_an_open_database_loses_nothing(database_url: str, engine: sa.Engine) -> None:
+    """Two copies of SQLite in one process would remove the log that the other writes to."""
+    for n in range(5):
+        interactions.append_many(engine, [interaction("c", f"i{n}", "view", NOW)])
+        from_store(engine, {}, 10**9)
+    other = database.connect(database_url)
+    assert len(from_store(other, {}, 10**9)) == 5 == len(interactions.since(other, "c", 0).rows)
+    other.dispose()
+
+
+def test_a_database_that_cannot_be_read_is_said_so(tmp_path: Path, postgres: Postgres) -> None:
+    (tmp_path / "x.db").write_bytes(b"no database" * 1000)
+    for url in (f"sqlite:///{tmp_path / 'x.db'}", postgres.url("nowhere")):
+        engine = database.connect(url)
+        with pytest.raises(Unavailable, match="cannot be read"):
+            from_store(engine, {}, 1)
+        engine.dispose()
 
 
 def test_sales_count_orders_net_of_returns() -> None:
@@ -89,15 +161,15 @@ def test_a_split_by_time_shares_no_moment() -> None:
     assert len(before) + len(after) == 10 and before.events.at.max() < edge <= after.events.at.min()
 
 
-def test_orders_without_a_customer_teach_what_goes_together_and_nothing_else(tmp_path: Path) -> None:
-    engine = database.connect(f"sqlite:///{tmp_path / 'x.db'}")
-    database.migrate(engine)
-    facts.ensure(engine)
-    rows = [interaction("c", "a", "purchase", NOW, order_id="c1"), interaction("c", "z", "view", NOW)]
+def test_orders_without_a_customer_teach_what_goes_together_and_nothing_else(engine: sa.Engine) -> None:
+    """On both databases, nobody in the first rows and a name later."""
+    rows = []
     for n in range(4):  # four orders of nobody with a and b, and enough others that the pair is no chance
         rows += [interaction(None, item, "purchase", NOW, order_id=f"o{n}") for item in ("a", "b")]
         rows += [interaction(None, f"other{n}{m}", "purchase", NOW, order_id=f"p{n}{m}") for m in range(9)]
     interactions.append_many(engine, rows)
+    named = [interaction("c", "a", "purchase", NOW, order_id="c1"), interaction("c", "z", "view", NOW)]
+    interactions.append_many(engine, named)
     log = from_store(engine, {}, interactions.newest_revision(engine))
     matrix, found = fit.arrays(log, small())
     assert log.customer_ids == ["c"] and matrix.shape[0] == 1 and len(matrix.of(0)) == 2

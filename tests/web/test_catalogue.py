@@ -8,6 +8,8 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.conftest import on_both
+
 ITEM = {"item_id": "tea-05", "title": "Tea", "categories": ["drinks", "tea"], "price_cents": 300, "currency": "EUR"}
 LIST = "/v1/customers/c100/recommendations?limit=50"
 
@@ -16,6 +18,7 @@ def _ids(reply: Any) -> list[str]:
     return [one["item_id"] for one in reply.json["items"]]
 
 
+@on_both
 @pytest.mark.parametrize("item_id", ["a/b", "%2F", "😀", "01", "1", "<b>", "a b", "x" * 256])
 def test_an_item_comes_back_as_it_was(client: Any, item_id: str) -> None:
     body = {
@@ -33,6 +36,7 @@ def test_an_item_comes_back_as_it_was(client: Any, item_id: str) -> None:
     assert found["available_to"] == "2030-01-01T00:00:00.250000Z" and found["active"] is True
 
 
+@on_both
 def test_stock_price_active_and_dates_take_effect_at_once(client: Any) -> None:
     first = _ids(client.get(LIST))[0]
     for change in ({"stock": 0}, {"active": False}, {"available_to": "2020-01-01T00:00:00Z"}, {"sensitive": True}):
@@ -47,6 +51,7 @@ def test_stock_price_active_and_dates_take_effect_at_once(client: Any) -> None:
     assert shown["fields"]["price_cents"] == 1 and shown["fields"]["title"] == "Cheap"
 
 
+@on_both
 def test_what_is_deleted_is_gone_and_can_come_back(client: Any) -> None:
     first = _ids(client.get(LIST))[0]
     assert client.delete(f"/v1/items/{first}").status_code == 200
@@ -65,6 +70,7 @@ def test_bulk_in_an_array_and_in_lines(client: Any) -> None:
     assert client.get("/v1/items/new-799").json["title"] == "Two"
 
 
+@on_both
 def test_a_listing_shows_every_row_once(client: Any) -> None:
     seen, cursor = [], ""
     while cursor is not None:
@@ -79,6 +85,7 @@ def test_a_listing_shows_every_row_once(client: Any) -> None:
     )
 
 
+@on_both
 def test_customers_and_their_wish_not_to_be_profiled(client: Any) -> None:
     body = {
         "customer_id": "c100",
@@ -95,6 +102,7 @@ def test_customers_and_their_wish_not_to_be_profiled(client: Any) -> None:
     assert client.get("/v1/customers/c100").json["consent"] == {"email": True}
 
 
+@on_both
 def test_offers_written_here_are_offered(client: Any) -> None:
     body = {"offer_id": "mine", "name": "Mine", "kind": "gift", "items": ["tea-01", "tea-02", "tea-03"]}
     assert client.put("/v1/offers", json=body).json["accepted"] == 1

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from recsvc.store.interactions import interactions, newest_revision
 from recsvc.store.surveys import surveys
+from tests.conftest import on_both
 
 AT = "2026-11-20T10:00:00Z"
 VIEW = {"customer_id": "c3", "kind": "view", "item_id": "tea-05", "occurred_at": AT}
@@ -35,6 +36,7 @@ def _planted(client: Any) -> None:
     client.planted = newest_revision(client.application.extensions["recsvc"].engine)
 
 
+@on_both
 def test_one_bad_row_never_fails_the_rest(client: Any) -> None:
     rows = [
         {**VIEW, "interaction_id": "a"},
@@ -70,6 +72,7 @@ def test_lines_are_taken_however_many(client: Any) -> None:
     assert (again.json["accepted"], again.json["duplicates"]) == (0, 2298)
 
 
+@on_both
 def test_an_orders_lines_become_interactions(client: Any) -> None:
     order = {
         "interaction_id": "order-1", "customer_id": "c3", "kind": "purchase", "order_id": "o1", "occurred_at": AT,
@@ -89,6 +92,7 @@ def test_an_orders_lines_become_interactions(client: Any) -> None:
         assert field in _post(client, {**order, **bad}).json["errors"][0]["field"]
 
 
+@on_both
 def test_two_equal_lines_without_an_id_stay_two_and_are_known_again(client: Any) -> None:
     line = {"customer_id": "c3", "kind": "purchase", "item_id": "tea-01", "order_id": "o1", "occurred_at": AT}
     assert _post(client, [line, line]).json == {"accepted": 2, "duplicates": 0, "rejected": []}
@@ -158,6 +162,7 @@ def test_an_unknown_source_is_named(client: Any) -> None:
     assert "source" in _post(client, VIEW, "matomo").json["detail"]
 
 
+@on_both
 def test_what_a_session_did_counts_after_the_merge(client: Any) -> None:
     for n in range(3):
         row = {"session_id": "anon-1", "kind": "view", "item_id": f"coffee-0{n}", "occurred_at": AT}
@@ -180,6 +185,7 @@ def test_a_bad_merge_is_named(client: Any, body: dict[str, Any]) -> None:
     assert client.post("/v1/customers/c3/merge", json=body).status_code == 400
 
 
+@on_both
 def test_a_key_replays_the_answer_and_refuses_another_body(client: Any) -> None:
     row = {"customer_id": "c3", "kind": "view", "item_id": "tea-05"}
     first = _post(client, [row, {**row, "kind": "x"}], **{"Idempotency-Key": "k1"})
@@ -191,6 +197,7 @@ def test_a_key_replays_the_answer_and_refuses_another_body(client: Any) -> None:
     assert _post(client, row, **{"Idempotency-Key": "x" * 300}).status_code == 400
 
 
+@on_both
 def test_sixty_four_threads_with_one_key_have_one_effect(client: Any) -> None:
     app, key = client.application, client.environ_base["HTTP_X_API_KEY"]
     row = {"customer_id": "c3", "kind": "view", "item_id": "tea-05"}
@@ -208,6 +215,7 @@ def test_sixty_four_threads_with_one_key_have_one_effect(client: Any) -> None:
     assert len(_stored(client)) == 1
 
 
+@on_both
 def test_surveys_are_kept_once_and_checked(client: Any) -> None:
     good = {"customer_id": "c3", "kind": "nps", "score": 3, "occurred_at": AT, "comment": "late, again", "about": "o1"}
     assert client.post("/v1/surveys", json=good).json == {"accepted": 1, "duplicates": 0, "rejected": []}
@@ -240,6 +248,7 @@ def test_touchpoints_without_an_item_keep_their_channel(client: Any) -> None:
     ]  # fmt: skip
 
 
+@on_both
 def test_late_and_out_of_order_events_give_the_same_list(client: Any) -> None:
     rows = [
         {"kind": "purchase", "item_id": "tea-03", "order_id": "1", "occurred_at": "2026-11-01T00:00:00Z"},
