@@ -16,14 +16,15 @@ from flask import Flask, Response
 
 from recsvc import logs
 from recsvc.errors import InvalidRequest
-from recsvc.flows import access, announce
+from recsvc.flows import access, announce, copies
 from recsvc.flows.current import Current
 from recsvc.flows.pending import Pending
 from recsvc.flows.shop import Shop
 from recsvc.intake import identifier
 from recsvc.settings import Settings, load
-from recsvc.store import database, facts
+from recsvc.store import database
 from recsvc.store.cache import Cache
+from recsvc.store.copies import Copy
 from recsvc.store.keyfile import KeyFile
 from recsvc.store.limits import Limiter
 from recsvc.store.live import Live
@@ -36,20 +37,18 @@ from recsvc.web.paths import IdConverter, RawPath
 def create_shop(settings: Settings) -> Shop:
     """Return the shop of these settings: store, cache, live state and model."""
     engine = database.connect(settings.sql_url, settings.database_timeout_ms / 1000)
-    if not facts.exist(engine):  # `recsvc serve` made them; a worker that starts must not need the write lock
-        database.migrate(engine)
-        facts.ensure(engine)
     url = None if settings.redis_url == "off" else settings.redis_url or None
     cache = Cache(url, settings.redis_timeout_ms / 1000, settings.cache_seconds)
-    live = Live(engine, KeyFile(settings.admin_key_file))
+    copy = Copy(url, settings.sql_url)
+    live = Live(engine, KeyFile(settings.admin_key_file), copy.read)
     current = Current(engine, live, settings.artifact_root, settings.poll_ms / 1000)
     writer = database.Writer(engine, max(1, settings.threads - 2))
     limiter = Limiter(cache.lease, time.monotonic)
-    return Shop(settings, engine, writer, cache, current, limiter, time.time, Pending())
+    return Shop(settings, engine, writer, cache, current, limiter, time.time, Pending(), copy)
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """Return the service. Starts the thread that looks for new models and catalogues."""
+    """Return the service. Starts the threads that look for new models and catalogues, and keep a copy of them."""
     logs.configure()
     shop = create_shop(settings or load())
     app = Flask("recsvc", static_folder=None)
@@ -72,6 +71,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.wsgi_app = RawPath(app.wsgi_app)  # type: ignore[method-assign]
     shop.current.start(lambda: announce.distrust(shop))
     access.start(shop)
+    copies.start(shop)
     return app
 
 

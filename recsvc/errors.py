@@ -10,7 +10,7 @@ RecsvcError
 ├── TooLarge            the body is over the limit                        413
 ├── Unsupported         a media type other than JSON                      415
 ├── TooMany             the key's rate is used up                         429
-├── Unavailable         the store cannot take a write now                 503
+├── Unavailable         the store cannot be written, or read, now         503
 └── ArtifactInvalid     an artifact does not match its manifest           (never reaches a caller)
 
 An unknown customer is not an error: it gets the list of a new customer.
@@ -101,10 +101,10 @@ class TooMany(RecsvcError):
 
 
 class Unavailable(RecsvcError):
-    """The store cannot take a write now. Nothing was kept; the caller should send it again."""
+    """The store cannot be asked now, and nothing was kept of a write; the caller should send it again."""
 
     status = 503
-    title = "Cannot take a write now"
+    title = "Not available now"
 
 
 class ArtifactInvalid(RecsvcError):

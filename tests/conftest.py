@@ -103,8 +103,13 @@ def planted_postgres(postgres: Postgres, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """A trained shop of this test's own, copied from the planted one. `on_both` runs a test on each database."""
+    return copied_place(request, tmp_path, getattr(request, "param", "sqlite"))
+
+
+def copied_place(request: pytest.FixtureRequest, tmp_path: Path, kind: str) -> Place:
+    """Return a copy of the planted shop on one of the databases."""
     url = ""
-    if getattr(request, "param", "sqlite") == "sqlite":
+    if kind == "sqlite":
         original: Place = request.getfixturevalue("planted")
     else:
         original, name = request.getfixturevalue("planted_postgres")
@@ -178,10 +183,10 @@ class Service:
 
 @pytest.fixture
 def serve(place: Place) -> Iterator[Any]:
-    """Start `recsvc serve` over this test's own shop; settings as keyword arguments."""
+    """Start `recsvc serve` over this test's own shop; settings as keyword arguments. Waits until it is ready."""
     started: list[Service] = []
 
-    def start(**settings: Any) -> Service:
+    def start(ready: bool = True, **settings: Any) -> Service:
         port = free_port()
         given = {"home": place.home, "database_url": place.database_url, "port": port, "workers": 2, **settings}
         variables = {f"RECSVC_{name.upper()}": str(value) for name, value in given.items()}
@@ -190,7 +195,8 @@ def serve(place: Place) -> Iterator[Any]:
         )
         service = Service(f"http://127.0.0.1:{port}", place.key, process)
         started.append(service)
-        service.wait()
+        if ready:
+            service.wait()
         return service
 
     yield start

@@ -24,13 +24,15 @@ from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
+import sqlalchemy as sa
 import structlog
 import typer
 
 from recsvc import embedded, logs
-from recsvc.errors import InvalidRequest
+from recsvc.errors import InvalidRequest, Unavailable
 from recsvc.settings import Settings, configs_folder, load
-from recsvc.store import database, facts, keys
+from recsvc.store import database, facts, inventory, keys
+from recsvc.store.copies import Copy
 from recsvc.store.keyfile import KeyFile
 
 log = structlog.get_logger("recsvc.serve")
@@ -140,12 +142,11 @@ class Redis:
 
 
 def check(settings: Settings) -> None:
-    """Refuse what would be unsafe: an address others can reach while nobody needs a key."""
-    engine = database.connect(settings.sql_url)
-    database.migrate(engine)
-    facts.ensure(engine)
+    """Refuse what would be unsafe: an address others can reach while nobody needs a key. While the database is away
+    nobody knows what keys there are; then nothing is answered without one either."""
     settings.home.mkdir(parents=True, exist_ok=True)
     check_port(settings)
+    known = _prepared(settings)
     key_file = KeyFile(settings.admin_key_file)
     key_file.read()
     if key_file.problem:
@@ -155,11 +156,30 @@ def check(settings: Settings) -> None:
     if settings.pages:
         raise InvalidRequest("RECSVC_PAGES: the pages are for loopback only; unset it or RECSVC_HOST")
     now = time.time()
-    if key_file.read() is None and not any(now < key.expires_at for key in keys.load(engine).values()):
+    if known is not None and key_file.read() is None and not any(now < key.expires_at for key in known.values()):
         raise InvalidRequest(
             f"RECSVC_HOST: others can reach {settings.host}; make a key first: recsvc keys create, "
             "or name a file with one in RECSVC_ADMIN_KEY_FILE"
         )
+
+
+def _prepared(settings: Settings) -> dict[str, keys.Key] | None:
+    """Make the tables, or bring them up to date. Returns the keys; None when the database is away: workers then start
+    from the copy of its state, and do this once it answers."""
+    engine = database.connect(settings.sql_url)
+    file = inventory.file_of(settings.sql_url)
+    if file is not None and not file.exists() and Copy(settings.redis_url, settings.sql_url).read() is not None:
+        log.error("the database's file is gone, starting without it; to begin anew: recsvc import", kind="missing")
+        return None
+    try:
+        database.migrate(engine)
+        facts.ensure(engine)
+        return keys.load(engine)
+    except (sa.exc.SQLAlchemyError, Unavailable) as error:
+        log.error("database away, starting without it; recsvc doctor says more", kind=type(error).__name__)
+        return None
+    finally:
+        engine.dispose()
 
 
 def check_port(settings: Settings) -> None:

@@ -24,11 +24,14 @@ def admit(shop: Shop, given: str, scope: str) -> str:
     """Return the id of the key that was given, when it is live, has the scope, and its rate is not used up.
 
     Raises:
+        Unavailable: nothing is known yet, so no key is.
         Unauthorized: not a live key.
         TooMany: its rate is used up.
         Forbidden: it lacks the scope.
     """
     now, state = shop.clock(), shop.current.snapshot.state
+    if not state.known:
+        raise Unavailable("the database has not answered since this worker started, and Redis has no copy; try again")
     key = keys.find(state.keys, state.admin, given, now)
     if key is None:
         raise Unauthorized("X-API-Key: not a live key")
@@ -55,7 +58,7 @@ def write_use(shop: Shop, written: dict[str, float]) -> None:
         return
     latest = max(new.values()) * 86400
     try:
-        shop.writer.submit(lambda connection: keys.note_use(connection, list(new), latest))
+        shop.write(lambda connection: keys.note_use(connection, list(new), latest))
     except Unavailable:
         log.warning("last use of keys not written; it is tried again")
         return

@@ -29,9 +29,12 @@ def tell(shop: Shop, news: dict[str, int]) -> None:
 
 
 def distrust(shop: Shop) -> None:
-    """Let nothing that was cached so far be trusted by any worker."""
+    """Let nothing that was cached so far be trusted by any worker.
+
+    A worker that has only a copy of the live state uses nothing cached, and does this once the database answers.
+    """
     try:
-        shop.writer.submit(lambda connection: facts.advance(connection, "cache_epoch"))
+        shop.write(lambda connection: facts.advance(connection, "cache_epoch"))
     except (Unavailable, sa.exc.SQLAlchemyError):
         log.warning("cache epoch not advanced; lists may lag until their time to live ends")
     shop.current.refresh(shop.clock())

@@ -68,9 +68,13 @@ def answer(shop: Shop, ask: Ask, make: Make) -> Answer:
     """Return the cached answer when its stamp holds, else make it and keep it."""
     snapshot, now = shop.current.snapshot, shop.clock()
     if snapshot.shelf is not None and now >= snapshot.shelf.until:
-        snapshot = shop.current.refresh(now)
+        snapshot = shop.current.settle(now)
     if snapshot.model is None or snapshot.shelf is None:
         return _without_model(shop, snapshot, now, ask)
+    if snapshot.state.copied:  # what was cached before this worker's start cannot be declared void now
+        reply, _ = make(View(shop, snapshot, snapshot.model, snapshot.shelf, now))
+        metrics.LISTS.labels(reply["source"], reply["fallback"] or "none").inc()
+        return Answer(replies.encode(reply), "miss", ("database",), reply["source"])
     prefix = customers.cache_prefix(snapshot.state.facts, ask.customer_id or "")
     found = AWAY if shop.pending.holds(prefix) else shop.cache.fetch(prefix, ask.name)
     away = ("redis",) if found.away and shop.cache.configured else ()

@@ -5,14 +5,15 @@ A write takes effect in this worker before it is acknowledged and in every other
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
-from recsvc.errors import InvalidRequest, NotFound
+from recsvc.errors import InvalidRequest, NotFound, Unavailable
 from recsvc.flows.interactions import Receipt, Replay, once
 from recsvc.flows.shop import Shop
 from recsvc.intake import shorten
@@ -58,7 +59,7 @@ def patch(shop: Shop, noun: str, row_id: str, check: Callable[[Fields], Fields])
         catalogue.put(connection, TABLES[noun], [_stored(check(shown(before)))])
         return catalogue.get(connection, TABLES[noun], row_id) or {}
 
-    found = shop.writer.submit(write)
+    found = shop.write(write)
     shop.current.refresh(shop.clock())
     return shown(found)
 
@@ -67,9 +68,9 @@ def get(shop: Shop, noun: str, row_id: str) -> Fields:
     """Return one row.
 
     Raises:
-        NotFound: no such row.
+        NotFound: no such row. Unavailable: the database is away.
     """
-    with reading(shop.engine) as connection:
+    with _looking(shop, None) as connection:
         found = catalogue.get(connection, TABLES[noun], row_id)
     if found is None:
         raise _missing(noun, row_id)
@@ -80,7 +81,7 @@ def page(shop: Shop, noun: str, cursor: str | None, limit: int) -> Fields:
     """Return rows in order of id and the cursor of the next page, None at the end.
 
     Raises:
-        InvalidRequest: not a cursor of ours.
+        InvalidRequest: not a cursor of ours. Unavailable: the database is away.
     """
     after = None
     if cursor is not None:
@@ -88,7 +89,7 @@ def page(shop: Shop, noun: str, cursor: str | None, limit: int) -> Fields:
             after = bytes.fromhex(cursor).decode("utf-8")
         except ValueError:
             raise InvalidRequest(f"cursor: {shorten(cursor)} is not one of ours", {"cursor": "not ours"}) from None
-    with reading(shop.engine, PAGE_SECONDS) as connection:
+    with _looking(shop, PAGE_SECONDS) as connection:
         rows = catalogue.page(connection, TABLES[noun], after, limit + 1)
     more = len(rows) > limit
     following = rows[limit - 1][KEYS[noun]].encode("utf-8").hex() if more else None
@@ -101,9 +102,20 @@ def delete(shop: Shop, noun: str, row_id: str) -> None:
     Raises:
         NotFound: no such row. Unavailable: nothing was kept.
     """
-    if not shop.writer.submit(lambda connection: catalogue.delete(connection, TABLES[noun], row_id)):
+    if not shop.write(lambda connection: catalogue.delete(connection, TABLES[noun], row_id)):
         raise _missing(noun, row_id)
     shop.current.refresh(shop.clock())
+
+
+@contextmanager
+def _looking(shop: Shop, seconds: float | None) -> Iterator[sa.Connection]:
+    if shop.current.snapshot.state.copied:
+        raise Unavailable("the database has not answered since this worker started; try again")
+    try:
+        with reading(shop.engine, seconds) as connection:
+            yield connection
+    except sa.exc.SQLAlchemyError as error:
+        raise Unavailable("the database cannot be read now; try again") from error
 
 
 def shown(row: Fields) -> Fields:

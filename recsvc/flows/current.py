@@ -54,6 +54,11 @@ class Snapshot:
         """The model's version, or `none`."""
         return self.model.version if self.model else "none"
 
+    @property
+    def lacks(self) -> tuple[str, ...]:
+        """What is missing from every answer."""
+        return (("database",) if self.state.copied else ()) + (("model",) if self.model is None else ())
+
 
 class Current:
     """Holds the newest `Snapshot`."""
@@ -67,7 +72,7 @@ class Current:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self.snapshot = Snapshot(live_state.state, None, None, None, None, {})
-        self.refresh(time.time())
+        self.settle(time.time())
 
     def start(self, first: Callable[[], None]) -> None:
         """Look for something newer from now on, in a thread of this process, after doing `first` in it."""
@@ -83,9 +88,13 @@ class Current:
 
     def refresh(self, now: float) -> Snapshot:
         """Take up a newer catalogue or model when there is one, and return the snapshot in use."""
+        self._live.refresh()
+        return self.settle(now)
+
+    def settle(self, now: float) -> Snapshot:
+        """Make the snapshot that is right at `now` of what is known, without asking the database."""
         with self._lock:
-            old = self.snapshot
-            state = self._live.refresh()
+            old, state = self.snapshot, self._live.state
             model = self._newest(old.model)
             if model is None:
                 self.snapshot = Snapshot(state, None, None, None, None, {})
@@ -144,6 +153,8 @@ class Current:
 
         Counting a million rows takes a quarter of a second, so it is done once a minute, by one request.
         """
+        if self.snapshot.state.copied:
+            return None
         with self._sold_lock:
             if time.monotonic() - self._sold[0] >= _SOLD_SECONDS:
                 try:

@@ -132,7 +132,7 @@ def once(shop: Shop, write: Callable[[sa.Connection], Receipt], replay: Replay |
         replays.keep(connection, replay.key, replay.body, msgspec.json.encode(receipt).decode(), shop.clock())
         return receipt
 
-    found = shop.writer.submit(work)
+    found = shop.write(work)
     assert isinstance(found, Receipt)
     return found
 

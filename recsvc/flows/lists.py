@@ -80,8 +80,9 @@ def _choose(
 def _ladder(view: View, customer_id: str, without: Array, limit: int) -> tuple[Listed, Source, str]:
     """Return the list of somebody without a history: their segment's, or the bestsellers."""
     segment = None
-    with suppress(sa.exc.SQLAlchemyError):  # the bestsellers need no database
-        segment = customers_store.segment(view.shop.engine, customer_id)
+    if not view.snapshot.state.copied:
+        with suppress(sa.exc.SQLAlchemyError):  # the bestsellers need no database
+            segment = customers_store.segment(view.shop.engine, customer_id)
     if segment in view.model.segments:
         listed = lists.segment(view.model, view.model.segments[segment], view.shelf, without, limit)
         if len(listed.rows) == limit:

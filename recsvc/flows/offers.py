@@ -19,15 +19,14 @@ def offers(shop: Shop, customer_id: str, limit: int) -> Answer:
     """Return the best offers for a customer now. `p_redeem` and `uplift` are null: nothing estimates them yet."""
     snapshot, now = shop.current.snapshot, shop.clock()
     found: list[dict[str, Any]] = []
-    degraded: list[str] = []
+    degraded = snapshot.lacks
     if snapshot.model is None or snapshot.book is None or snapshot.shelf is None:
-        degraded.append("model")
         live = [one for one in snapshot.catalogue.offers if _valid(one, now)]
         found = [_offer(snapshot, one, 0.0, -1, one.items[:20]) for one in live[:limit]]
     else:
         known = customers.look_up(shop.engine, snapshot, customer_id, now)
         if known.away:
-            degraded.append("database")
+            degraded = ("database",)
         model = snapshot.model
         ordered = engine_offers.order(snapshot.book, model, known.history, snapshot.shelf, now, limit)
         for offer, score, cited, rows in zip(ordered.offers, ordered.scores, ordered.cited, ordered.items, strict=True):
@@ -36,7 +35,7 @@ def offers(shop: Shop, customer_id: str, limit: int) -> Answer:
     # Named after what it holds, so that an unchanged answer has unchanged bytes.
     name = hashlib.blake2b(msgspec.json.encode([snapshot.version, customer_id, found]), digest_size=9).hexdigest()
     reply = {"recommendation_id": name, "customer_id": customer_id, "offers": found}
-    return Answer(msgspec.json.encode(reply), "miss", tuple(degraded))
+    return Answer(msgspec.json.encode(reply), "miss", degraded)
 
 
 def _offer(snapshot: Snapshot, offer: Any, score: float, cited: int, items: list[str]) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def new(shop: Shop, window_days: int, category: str | None, limit: int) -> Answe
             items.append(replies.item(snapshot, one.item_id, 1.0 / (1.0 + age / DAY), "new", reason))
     # Not cached: it is a short walk through what is in memory, and needs neither a model nor the database.
     reply = replies.envelope(snapshot, now, "new", None, Source.FALLBACK, "new", items)
-    return Answer(replies.encode(reply), "miss", () if snapshot.model else ("model",), Source.FALLBACK.value)
+    return Answer(replies.encode(reply), "miss", snapshot.lacks, Source.FALLBACK.value)
 
 
 def _window(

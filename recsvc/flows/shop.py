@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import sqlalchemy as sa
 
+from recsvc.errors import Unavailable
 from recsvc.flows.current import Current
 from recsvc.flows.pending import Pending
 from recsvc.settings import Settings
 from recsvc.store.cache import Cache
+from recsvc.store.copies import Copy
 from recsvc.store.database import Writer
 from recsvc.store.limits import Limiter
 
@@ -27,4 +30,15 @@ class Shop:
     limiter: Limiter
     clock: Callable[[], float]
     pending: Pending
+    copy: Copy
     used: dict[str, float] = field(default_factory=dict)
+
+    def write(self, work: Callable[[sa.Connection], Any]) -> Any:
+        """Run `work` inside a shared write transaction and return its result once that is committed.
+
+        Raises:
+            Unavailable: as `Writer.submit`; at once while the database has not answered since the start.
+        """
+        if self.current.snapshot.state.copied:
+            raise Unavailable("the database has not answered since this worker started; send it again")
+        return self.writer.submit(work)

@@ -60,7 +60,7 @@ class Json(sa.types.TypeDecorator[Any]):
 
 
 def connect(url: str, quick_seconds: float = postgres.QUICK_SECONDS) -> sa.Engine:
-    """Return an engine for `url`. The folder of a SQLite file is made when missing.
+    """Return an engine for `url`. A SQLite file that is missing is an error of the first connection.
 
     Args:
         quick_seconds: how long `reading` waits for Postgres.
@@ -80,8 +80,6 @@ def connect(url: str, quick_seconds: float = postgres.QUICK_SECONDS) -> sa.Engin
             "Postgres, as postgresql://user:password@host/name"
         )
     path = Path(parsed.database).absolute()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch()
     # mode=rw: a file that is moved away while we run is an error, not an invitation to begin an empty one.
     address = f"{path.as_uri()}?mode=rw"
     # Errors without the values of the statement, which are customers and items: errors end up in logs.
@@ -96,8 +94,17 @@ def connect(url: str, quick_seconds: float = postgres.QUICK_SECONDS) -> sa.Engin
     return engine
 
 
+def make_file(engine: sa.Engine) -> None:
+    """Make the SQLite file and its folder when they are missing; nothing to do for Postgres."""
+    if engine.dialect.name == "sqlite":
+        path = Path(engine.url.database or "").absolute()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
 def migrate(engine: sa.Engine) -> None:
-    """Bring the schema to the newest version. Safe to call from several processes at once."""
+    """Bring the schema to the newest version, from nothing too. Safe to call from several processes at once."""
+    make_file(engine)
     config = alembic.config.Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     with engine.connect().execution_options(immediate=True) as connection:

@@ -43,18 +43,21 @@ def ensure(engine: sa.Engine) -> Facts:
     return read(engine)
 
 
-def exist(engine: sa.Engine) -> bool:
-    """Whether the database has its facts already. Reads only."""
-    try:
-        read(engine)
-    except (sa.exc.SQLAlchemyError, KeyError):
-        return False
-    return True
+def begun(engine: sa.Engine) -> None:
+    """Look whether the database is a shop's. Reads only.
 
-
-def read(engine: sa.Engine) -> Facts:
-    """Return the facts as they are now."""
+    Raises:
+        sa.exc.SQLAlchemyError: it is away, or has no tables.
+        KeyError: its tables are empty.
+    """
     with reading(engine) as connection:
+        if connection.scalar(sa.select(facts.c.value).where(facts.c.name == "database_id")) is None:
+            raise KeyError("database_id")
+
+
+def read(engine: sa.Engine, seconds: float | None = None) -> Facts:
+    """Return the facts as they are now. `seconds` as in `reading`."""
+    with reading(engine, seconds) as connection:
         found: dict[str, str] = {name: value for name, value in connection.execute(sa.select(facts))}
     return Facts(
         found["database_id"], bytes.fromhex(found["customer_secret"]),

@@ -1,12 +1,15 @@
 """Live state: the catalogue, the offers and the keys in memory, refreshed when a change number grows.
 
-Each worker polls the change numbers and swaps one reference. When the database is away it keeps what it has.
+Each worker polls the change numbers and swaps one reference. When the database is away it keeps what it has; when it
+is away at the start, a worker has the copy that Redis keeps, or knows nothing and says so. Either way it asks again at
+every poll, and once the database answers it is as if it had always done.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,10 +18,13 @@ import sqlalchemy as sa
 import structlog
 
 from recsvc import metrics
+from recsvc.errors import Unavailable
+from recsvc.intake import digest
+from recsvc.store import database
 from recsvc.store import facts as facts_store
 from recsvc.store import keys as keys_store
 from recsvc.store.customers import customers
-from recsvc.store.database import LOAD_SECONDS, MICROSECONDS, reading
+from recsvc.store.database import LOAD_SECONDS, MICROSECONDS, PAGE_SECONDS, reading, writing
 from recsvc.store.items import items
 from recsvc.store.keyfile import KeyFile
 from recsvc.store.offers import offers
@@ -30,40 +36,60 @@ log = structlog.get_logger("recsvc.live")
 class Catalogue:
     """Items and offers as of one change number.
 
-    items: item_id → its row of the database. newest: those with a creation date, newest first. unprofiled: customers
-    who want no profile. since: the change number it was made from, and changed: the items that differ from that one;
-    None where it was loaded whole.
+    items: item_id → its row of the database. newest: those with a creation date, newest first. unprofiled: digests of
+    customers who want no profile. since: the change number it was made from, and changed: the items that differ from
+    that one; None where it was loaded whole.
     """
 
     change: int = -1
     items: dict[str, Any] = field(default_factory=dict)
     offers: list[Any] = field(default_factory=list)
     newest: list[Any] = field(default_factory=list)
-    unprofiled: frozenset[str] = frozenset()
+    unprofiled: frozenset[bytes] = frozenset()
     since: int = -1
     changed: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """All that is live, as one reference."""
+    """All that is live, as one reference. copied: the database has not answered since the start."""
 
     facts: facts_store.Facts
     catalogue: Catalogue
     keys: dict[str, keys_store.Key]
     admin: keys_store.Key | None
+    copied: bool = False
+
+    @property
+    def known(self) -> bool:
+        """Whether anything is: not before there was a database or a copy of its state."""
+        return bool(self.facts.database_id)
+
+
+NOTHING = State(facts_store.Facts("", b"", -1, -1, 0), Catalogue(), {}, None, copied=True)
 
 
 class Live:
     """Holds the newest `State`; `refresh` looks for a newer one."""
 
-    def __init__(self, engine: sa.Engine, key_file: KeyFile) -> None:
+    def __init__(self, engine: sa.Engine, key_file: KeyFile, copy: Callable[[], State | None] = lambda: None) -> None:
+        """Read the database, which may have no tables yet.
+
+        Args:
+            copy: asked for the state when the database does not answer.
+        """
         self._engine, self._key_file = engine, key_file
         self._lock = threading.Lock()
-        facts = facts_store.read(engine)
-        catalogue, keys = load_catalogue(engine, facts.catalogue), keys_store.load(engine)
-        self.state = State(facts, catalogue, keys, key_file.read())
         self.away = False
+        try:
+            self.state = replace(self._load(facts_store.read(engine, PAGE_SECONDS)), admin=key_file.read())
+        except (sa.exc.SQLAlchemyError, KeyError):
+            self.state = replace(copy() or NOTHING, admin=key_file.read())
+            self.away = True
+            if not self.state.known:
+                self.refresh()
+            if self.state.copied:
+                log.error("database away at the start", copy=self.state.known)
 
     def refresh(self) -> State:
         """Return the newest state. When the database is away, the last one known."""
@@ -72,24 +98,48 @@ class Live:
             if admin != self.state.admin:
                 self.state = replace(self.state, admin=admin)
             try:
+                if self.state.copied:
+                    self._recover()
                 self._look()
                 metrics.LIVE.set(time.time())
                 self.away = False
-            except (sa.exc.SQLAlchemyError, KeyError):
+            except (sa.exc.SQLAlchemyError, KeyError, Unavailable):
                 if not self.away:
                     log.warning("database away, keeping the last state")
                 self.away = True
             return self.state
 
+    def _recover(self) -> None:
+        """Do what a start does, once the database answers.
+
+        A database whose state is known and that has no tables now is about to be restored: it is left alone.
+        """
+        if self.state.known:
+            facts_store.begun(self._engine)
+        else:
+            database.make_file(self._engine)
+            with reading(self._engine) as connection:
+                connection.execute(sa.select(1))
+        with reading(self._engine, LOAD_SECONDS):
+            database.migrate(self._engine)
+        facts_store.ensure(self._engine)
+        with writing(self._engine) as connection:  # what was cached before this worker's start is not trusted
+            facts_store.advance(connection, "cache_epoch")
+        log.info("the database answers")
+
+    def _load(self, facts: facts_store.Facts) -> State:
+        catalogue, keys = load_catalogue(self._engine, facts.catalogue), keys_store.load(self._engine)
+        return State(facts, catalogue, keys, None)
+
     def _look(self) -> None:
         old, facts = self.state, facts_store.read(self._engine)
         if facts == old.facts:
             return
+        if old.copied or facts.database_id != old.facts.database_id:
+            self.state = replace(self._load(facts), admin=old.admin)
+            return
         catalogue, keys = old.catalogue, old.keys
-        if facts.database_id != old.facts.database_id:
-            catalogue = load_catalogue(self._engine, facts.catalogue)
-            keys = keys_store.load(self._engine)
-        elif facts.catalogue != old.facts.catalogue:
+        if facts.catalogue != old.facts.catalogue:
             catalogue = renew(self._engine, old.catalogue, facts.catalogue)
         if facts.keys != old.facts.keys:
             keys = keys_store.load(self._engine)
@@ -122,20 +172,26 @@ def renew(engine: sa.Engine, old: Catalogue, change: int) -> Catalogue:
         )
 
 
-def _items() -> sa.Select[Any]:
+def item_columns() -> list[sa.Column[Any]]:
+    """Return the columns of an item that are held, its id first."""
     t = items.c
-    return sa.select(
+    return [
         t.item_id, t.title, t.categories, t.brand, t.price_cents, t.currency, t.stock, t.active, t.sensitive,
         t.created_at, t.available_from, t.available_to, t.deleted,
-    )  # fmt: skip
+    ]  # fmt: skip
+
+
+def _items() -> sa.Select[Any]:
+    return sa.select(*item_columns())
 
 
 def _offers(connection: sa.Connection) -> list[Any]:
     return list(connection.execute(sa.select(offers).where(sa.not_(offers.c.deleted)).order_by(offers.c.offer_id)))
 
 
-def _unprofiled(connection: sa.Connection) -> frozenset[str]:
-    return frozenset(connection.scalars(sa.select(customers.c.customer_id).where(customers.c.profiling.is_(False))))
+def _unprofiled(connection: sa.Connection) -> frozenset[bytes]:
+    found = connection.scalars(sa.select(customers.c.customer_id).where(customers.c.profiling.is_(False)))
+    return frozenset(digest(customer_id) for customer_id in found)
 
 
 def _newest(found: dict[str, Any]) -> list[Any]:

@@ -18,10 +18,9 @@ def healthz() -> Response:
 
 
 def readyz() -> Response:
-    """Answer what is there. 503 only when nothing could be answered: neither a model nor the database."""
+    """Answer what is there. 503 only when nothing could be answered: no database, and no model or no copy of it."""
     state = health.ready(shop())
-    nothing = state["model"] is None and state["database"] != "ok"
-    return Response(encode(state), 503 if nothing else 200, content_type="application/json")
+    return Response(encode(state), 503 if state["status"] == "starting" else 200, content_type="application/json")
 
 
 def exposition() -> Response:

@@ -102,7 +102,8 @@ def _responses(route: Route) -> dict[str, Any]:
     statuses = {"400": "The caller sent something that cannot be read."}
     if route.scope:
         statuses |= {"401": "No live key.", "403": f"The key lacks the scope {route.scope}.",
-                     "429": "The key's rate is used up; Retry-After says for how long."}  # fmt: skip
+                     "429": "The key's rate is used up; Retry-After says for how long.",
+                     "503": "The database is away, and nothing was kept; send it again."}  # fmt: skip
     if "{item_id}" in route.path or "{offer_id}" in route.path or (route.path == "/v1/customers/{customer_id}"):
         statuses["404"] = "There is none of that id."
     if route.body:
@@ -110,7 +111,6 @@ def _responses(route: Route) -> dict[str, Any]:
             "409": "The idempotency key was used with another body.",
             "413": "Body over 1 MiB.",
             "415": "Not JSON.",
-            "503": "Nothing was kept; send it again.",
         }
     wait = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
     problem = {"application/problem+json": {"schema": _ref(Problem)}}

@@ -96,6 +96,7 @@ def test_keys_from_before_scopes_are_storefront_keys(tmp_path: Path) -> None:
     import alembic.config
 
     engine = database.connect(f"sqlite:///{tmp_path / 'old.db'}")
+    database.make_file(engine)
     config = alembic.config.Config()
     config.set_main_option("script_location", str(Path(database.__file__).parent / "migrations"))
     with engine.connect().execution_options(immediate=True) as connection:
