@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -138,9 +139,15 @@ def _undone(piece: files.Piece, form: Sheet, now: datetime) -> Array:
 
 
 class _Interactions:
-    """Appends interactions in large sorted chunks; returns wait until the purchases are in."""
+    """Appends interactions in large sorted chunks; returns wait until the purchases are in.
+
+    Postgres stores one chunk while the next is read. SQLite does its work in this process, where two threads would
+    only wait for each other.
+    """
 
     def __init__(self, engine: sa.Engine | None) -> None:
+        self._beside = ThreadPoolExecutor(1) if engine is not None and engine.dialect.name == "postgresql" else None
+        self._storing: Future[int] | None = None
         self._engine = engine
         self._rows: list[tuple[Any, ...]] = []
         self._returns: list[tuple[Any, ...]] = []
@@ -166,6 +173,7 @@ class _Interactions:
         if self._engine is not None:
             self._flush()
             self._match()
+            self._settle()
         return self._taken - self._new, 0
 
     def _flush(self) -> None:
@@ -175,12 +183,23 @@ class _Interactions:
     def _match(self) -> None:
         rows, self._returns = self._returns, []
         if rows and self._engine is not None:
+            self._settle()
             self._append(lines.matched(self._engine, rows))
 
     def _append(self, rows: list[tuple[Any, ...]]) -> None:
         if rows and self._engine is not None:
             self._taken += len(rows)
-            self._new += interactions.append_many(self._engine, rows)
+            if self._beside is None:
+                self._new += interactions.append_many(self._engine, rows)
+                return
+            self._settle()
+            self._storing = self._beside.submit(interactions.append_many, self._engine, rows)
+
+    def _settle(self) -> None:
+        """Wait until the chunk that is being stored is; what went wrong with it goes wrong here."""
+        if self._storing is not None:
+            storing, self._storing = self._storing, None
+            self._new += storing.result()
 
 
 class _Objects:

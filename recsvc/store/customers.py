@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from recsvc.store import catalogue
-from recsvc.store.database import PAGE_SECONDS, Json, metadata, reading, writing
+from recsvc.store.database import PAGE_SECONDS, Json, importing, metadata, reading
 
 customers = sa.Table(
     "customers", metadata,
@@ -24,7 +24,7 @@ customers = sa.Table(
 
 def put(engine: sa.Engine, rows: list[dict[str, Any]]) -> None:
     """Insert or replace customers."""
-    with writing(engine) as connection:
+    with importing(engine) as connection:
         catalogue.put(connection, customers, rows)
 
 

@@ -160,6 +160,20 @@ def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
         raise Unavailable("the database cannot take a write now; send it again") from error
 
 
+@contextmanager
+def importing(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """`writing` for a chunk of an import: on Postgres it waits for its turn and takes as long as it takes.
+
+    Raises:
+        Unavailable: the database cannot take a write now.
+    """
+    guard = postgres.guard(engine)
+    with writing(engine) as connection:
+        if guard:
+            guard.be_patient(connection)
+        yield connection
+
+
 class Writer:
     """Groups the writes of one process into shared commits. `submit` returns after the commit.
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from recsvc.store.database import PAGE_SECONDS, Json, insert, metadata, reading, writing
-from recsvc.store.postgres import guard, in_commit_order
+from recsvc.store.database import PAGE_SECONDS, Json, importing, insert, metadata, reading
+from recsvc.store.postgres import in_commit_order
 from recsvc.store.sessions import sessions
 
 interactions = sa.Table(
@@ -27,6 +27,8 @@ interactions = sa.Table(
 COLUMNS = tuple(column.name for column in interactions.columns if column.name != "revision")
 _NAMES = ", ".join(COLUMNS)
 _COPY_TYPES = {sa.LargeBinary: "bytea", sa.Text: "text", Json: "text", sa.BigInteger: "int8", sa.Integer: "int4"}
+# Rows of one commit of an import into Postgres: nobody else can append meanwhile.
+_COPIED = 50_000
 _READ = ("item_id", "kind", "occurred_at", "stars", "reason", "order_id")
 # More than this since the last training run would make one customer's list slow; the newest say most.
 RECENT = 500
@@ -56,17 +58,20 @@ def append_many(engine: sa.Engine, rows: list[tuple[Any, ...]]) -> int:
 
     Sorted by digest first: the unique index is then walked in order, which keeps its pages in memory.
     """
-    if not rows:
-        return 0
-    watch = guard(engine)
-    with writing(engine) as connection:
-        if watch is None:
-            return _insert_many(connection, sorted(rows, key=itemgetter(0)))
-        with watch.patient():
-            return _copy_many(connection, sorted(rows, key=itemgetter(0)))
+    rows = sorted(rows, key=itemgetter(0))
+    if engine.dialect.name == "sqlite":
+        with importing(engine) as connection:
+            return _insert_many(connection, rows)
+    added = 0
+    for start in range(0, len(rows), _COPIED):
+        with importing(engine) as connection:
+            added += _copy_many(connection, rows[start : start + _COPIED])
+    return added
 
 
 def _insert_many(connection: sa.Connection, rows: list[tuple[Any, ...]]) -> int:
+    if not rows:
+        return 0
     marks = ", ".join("?" * len(COLUMNS))
     before = _total_changes(connection)
     connection.exec_driver_sql(

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from recsvc.store import catalogue
-from recsvc.store.database import Json, metadata, writing
+from recsvc.store.database import Json, importing, metadata
 
 items = sa.Table(
     "items", metadata,
@@ -24,5 +24,5 @@ items = sa.Table(
 
 def put(engine: sa.Engine, rows: list[dict[str, Any]]) -> None:
     """Insert or replace items. Workers see the change at their next poll."""
-    with writing(engine) as connection:
+    with importing(engine) as connection:
         catalogue.put(connection, items, rows)

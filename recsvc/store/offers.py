@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from recsvc.store import catalogue
-from recsvc.store.database import Json, metadata, writing
+from recsvc.store.database import Json, importing, metadata
 
 offers = sa.Table(
     "offers", metadata,
@@ -21,5 +21,5 @@ offers = sa.Table(
 
 def put(engine: sa.Engine, rows: list[dict[str, Any]]) -> None:
     """Insert or replace offers. Workers see the change at their next poll."""
-    with writing(engine) as connection:
+    with importing(engine) as connection:
         catalogue.put(connection, offers, rows)

@@ -107,14 +107,11 @@ class Guard:
         found: tuple[float, bool] = getattr(self._thread, "limits", (0.0, False))
         return found
 
-    @contextmanager
-    def patient(self) -> Iterator[None]:
-        """Work that may be long, inside a write: a chunk of an import."""
-        before, self._thread.limits = self._mine, (0.0, False)
-        try:
-            yield
-        finally:
-            self._thread.limits = before
+    def be_patient(self, connection: sa.Connection) -> None:
+        """Let this write take as long as it takes, its commit included: a chunk of an import."""
+        self._thread.limits = (0.0, False)
+        for name in ("statement_timeout", "lock_timeout"):
+            connection.exec_driver_sql(f"SET LOCAL {name} = 0")
 
     def bound(self, steps: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
         """Pass on what a psycopg generator waits for, until the time of this thread is over."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -16,9 +17,9 @@ from recsvc.store.keyfile import KeyFile
 from recsvc.store.live import Live, load_catalogue
 from recsvc.store.postgres import GONE, Away
 from tests.conftest import until
-from tests.planted import append_one
+from tests.planted import append_one, interaction
 from tests.postgres import Postgres
-from tests.store.test_contract import _row
+from tests.store.test_contract import NOW, _row
 
 
 @pytest.fixture
@@ -190,6 +191,19 @@ def test_a_restarted_server_is_found_again_without_an_error(engine: sa.Engine, p
         postgres.start()
         assert interactions.since(engine, "c", 0).revision >= first  # nobody asked while it was away
         assert writer.submit(lambda connection, n=number: append_one(connection, _row(str(n))))
+
+
+def test_an_import_waits_for_its_turn_and_no_list_for_it(engine: sa.Engine) -> None:
+    """Longer than any other write may wait, and its commit comes after that."""
+    rows = [interaction("c", "i", "view", NOW, interaction_id=f"x{n}") for n in range(100)]
+    with ThreadPoolExecutor(1) as pool:
+        with engine.begin() as holder:
+            append_one(holder, _row("held"))
+            appended = pool.submit(interactions.append_many, engine, rows)
+            time.sleep(5.5)
+            assert not appended.done() and interactions.since(engine, "c", 0).revision == 0
+        assert appended.result() == 100
+    assert len(interactions.since(engine, "c", 0).rows) == 101
 
 
 def test_a_lock_that_somebody_holds_is_not_a_database_that_is_away(engine: sa.Engine) -> None:
