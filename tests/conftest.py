@@ -178,7 +178,7 @@ class Service:
 
     def wait(self) -> None:
         """Wait until it answers."""
-        _until(lambda: self.ask("GET", "/readyz")[0] == 200, 30)
+        _until(lambda: self.ask("GET", "/readyz")[0] == 200, 120)
 
 
 @pytest.fixture
