@@ -98,9 +98,10 @@ def merge(shop: Shop, customer_id: str, session_id: str, replay: Replay | None) 
         Unavailable: nothing was kept.
     """
     news: dict[str, int] = {}
-    # The merge is a commit of its own number, so that every cached list of the customer is seen to be old.
+    # The merge is a commit of its own number, so that every cached list of the customer is seen to be old. No id of a
+    # caller holds NUL, so none can stand where this one belongs.
     row = _rows([{
-        "interaction_id": f"merge:{session_id}", "customer_id": customer_id, "kind": "merge", "occurred_at": None,
+        "interaction_id": f"\0merge:{session_id}", "customer_id": customer_id, "kind": "merge", "occurred_at": None,
         "session_id": session_id,
     }], shop.clock())[0]  # fmt: skip
 

@@ -64,38 +64,6 @@ def append_many(engine: sa.Engine, rows: list[tuple[Any, ...]]) -> int:
         return _total_changes(connection) - before
 
 
-@dataclass(slots=True)
-class Lot:
-    """What a customer bought of an item in one order, and how much of it did not come back yet."""
-
-    order_id: str | None
-    occurred_at: int
-    left: int
-
-
-def bought(engine: sa.Engine, pairs: list[tuple[str, str]]) -> dict[tuple[str, str], list[Lot]]:
-    """Return (customer_id, item_id) → what they bought of it, net of the returns of each order."""
-    t, found = interactions.c, dict[tuple[str, str], list[Lot]]()
-    net = sa.func.coalesce(t.quantity, 1) * sa.case((t.kind == "purchase", 1), else_=-1)
-    first = sa.func.min(t.occurred_at).label("occurred_at")
-    purchases = sa.func.sum(sa.case((t.kind == "purchase", 1), else_=0))
-    for start in range(0, len(pairs), 200):
-        part = set(pairs[start : start + 200])
-        query = (
-            sa.select(t.customer_id, t.item_id, t.order_id, first, sa.func.sum(net).label("left"))
-            .where(t.customer_id.in_({customer for customer, _ in part}), t.item_id.in_({item for _, item in part}))
-            .where(t.kind.in_(("purchase", "return")))
-            .group_by(t.customer_id, t.item_id, t.order_id)
-            .having(purchases > 0)
-        )
-        with engine.connect() as connection:
-            for row in connection.execute(query):
-                if (row.customer_id, row.item_id) in part:
-                    lot = Lot(row.order_id, row.occurred_at, int(row.left))
-                    found.setdefault((row.customer_id, row.item_id), []).append(lot)
-    return found
-
-
 def since(engine: sa.Engine, customer_id: str, revision: int) -> Recent:
     """Return a customer's interactions committed after `revision`, those of their merged sessions included.
 
@@ -158,12 +126,12 @@ def newest_revision(engine: sa.Engine) -> int:
 
 def chunks(engine: sa.Engine, up_to: int, size: int = 100_000) -> Iterator[list[Any]]:
     """Yield all interactions with items up to a revision, in chunks of (customer_id, item_id, kind, occurred_at,
-    stars, reason, order_id), in order of revision."""
+    stars, reason, order_id, quantity), in order of revision."""
     t = interactions.c
     # A session that was merged is its customer's; one that was not is nobody's.
     who = sa.func.coalesce(t.customer_id, sessions.c.customer_id).label("customer_id")
     query = (
-        sa.select(who, *(t[name] for name in _READ))
+        sa.select(who, *(t[name] for name in _READ), t.quantity)
         .outerjoin(sessions, sessions.c.session_id == t.session_id)
         .where(t.revision <= up_to, t.item_id.is_not(None), sa.or_(who.is_(None), who.not_in(_unprofiled())))
         .order_by(t.revision)

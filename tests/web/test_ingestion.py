@@ -175,6 +175,11 @@ def test_what_a_session_did_counts_after_the_merge(client: Any) -> None:
     assert after.json["items"][0]["item_id"] not in gone
 
 
+def test_a_callers_id_cannot_stand_in_the_way_of_a_merge(client: Any) -> None:
+    _post(client, {"session_id": "anon-2", "kind": "view", "item_id": "coffee-01", "interaction_id": "merge:anon-2"})
+    assert client.post("/v1/customers/walk-in/merge", json={"from": "anon-2"}).json == {"merged": 1, "already": 0}
+
+
 @pytest.mark.parametrize("body", [{}, {"from": ""}, {"from": 1}, {"from": "a", "to": "b"}, {"session_id": "a", "x": 1}])
 def test_a_bad_merge_is_named(client: Any, body: dict[str, Any]) -> None:
     assert client.post("/v1/customers/c3/merge", json=body).status_code == 400
