@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import sqlalchemy as sa
@@ -20,6 +20,8 @@ from recsvc.store.database import MICROSECONDS
 # Fields that no query asks for are kept together.
 _DETAILS = ("subject", "ref", "recommendation_id", "slot", "campaign_id", "send_id", "properties")
 
+Found = TypeVar("Found")
+
 
 class Receipt(msgspec.Struct):
     """What became of what was sent. rejected: what was refused, by its place in the request."""
@@ -31,7 +33,7 @@ class Receipt(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """An idempotency key and the bytes it came with."""
+    """An idempotency key and what it came with: method, path and body."""
 
     key: str
     body: bytes
@@ -62,7 +64,7 @@ def record(shop: Shop, given: list[dict[str, Any]], rejected: list[dict[str, Any
                 news[customer_id] = max(news.get(customer_id, 0), revision)
         return Receipt(len(new), len(rows) - len(new), rejected)
 
-    receipt = once(shop, write, replay)
+    receipt = once(shop, write, replay, Receipt)
     metrics.INTERACTIONS.labels("accepted").inc(receipt.accepted)
     metrics.INTERACTIONS.labels("duplicate").inc(receipt.duplicates)
     metrics.INTERACTIONS.labels("rejected").inc(len(receipt.rejected))
@@ -87,7 +89,7 @@ def record_surveys(
         new = surveys.append(connection, rows)
         return Receipt(new, len(rows) - new, rejected)
 
-    return once(shop, write, replay)
+    return once(shop, write, replay, Receipt)
 
 
 def merge(shop: Shop, customer_id: str, session_id: str, replay: Replay | None) -> dict[str, int]:
@@ -115,26 +117,29 @@ def merge(shop: Shop, customer_id: str, session_id: str, replay: Replay | None) 
             sessions.assign(connection, session_id, customer_id, 0)
         return Receipt(count - (not new), int(not new), [])
 
-    receipt = once(shop, write, replay)
+    receipt = once(shop, write, replay, Receipt)
     announce.tell(shop, news)
     return {"merged": receipt.accepted, "already": receipt.duplicates}
 
 
-def once(shop: Shop, write: Callable[[sa.Connection], Receipt], replay: Replay | None) -> Receipt:
-    """Run `write` in a shared commit; under an idempotency key only the first time, later its kept answer."""
+def once(shop: Shop, write: Callable[[sa.Connection], Found], replay: Replay | None, kind: type[Found]) -> Found:
+    """Run `write` in a shared commit; under an idempotency key only the first time, later its kept answer.
 
-    def work(connection: sa.Connection) -> Receipt:
+    Raises:
+        Conflict: the idempotency key was used with another body. Unavailable: nothing was kept.
+    """
+
+    def work(connection: sa.Connection) -> Found:
         if replay is None:
             return write(connection)
         kept = replays.find(connection, replay.key, replay.body)
         if kept is not None:
-            return msgspec.json.decode(kept, type=Receipt)
-        receipt = write(connection)
-        replays.keep(connection, replay.key, replay.body, msgspec.json.encode(receipt).decode(), shop.clock())
-        return receipt
+            return msgspec.json.decode(kept, type=kind)
+        found = write(connection)
+        replays.keep(connection, replay.key, replay.body, msgspec.json.encode(found).decode(), shop.clock())
+        return found
 
-    found = shop.writer.submit(work)
-    assert isinstance(found, Receipt)
+    found: Found = shop.writer.submit(work)
     return found
 
 
