@@ -18,6 +18,7 @@ from recsvc.store import interactions, replays, sessions, surveys
 from recsvc.store.database import MICROSECONDS
 
 # Fields that no query asks for are kept together.
+_EMPTY: dict[str, Any] = dict.fromkeys(interactions.COLUMNS)
 _DETAILS = ("subject", "ref", "recommendation_id", "slot", "campaign_id", "send_id", "properties")
 
 Found = TypeVar("Found")
@@ -154,9 +155,9 @@ def _rows(given: list[dict[str, Any]], now: float = 0.0) -> list[dict[str, Any]]
             plain = derived_id(fields, 0)
             seen[plain] = seen.get(plain, -1) + 1
             name = derived_id(fields, seen[plain])
+        at = fields["occurred_at"].timestamp() if fields.get("occurred_at") else now
         details = {name: fields[name] for name in _DETAILS if name in fields}
-        row: dict[str, Any] = {column: fields.get(column) for column in interactions.COLUMNS}
-        at = fields["occurred_at"].timestamp() if "occurred_at" in fields else now
+        row = {**_EMPTY, **{name: value for name, value in fields.items() if name in _EMPTY}}
         row |= {"digest": digest(name), "details": details or None, "occurred_at": round(at * MICROSECONDS)}
         rows.append(row)
     return rows

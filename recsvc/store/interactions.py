@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
 from recsvc.store.customers import customers
 from recsvc.store.database import metadata, writing
@@ -41,12 +41,16 @@ class Recent:
 
 
 def append(connection: sa.Connection, rows: list[dict[str, Any]]) -> dict[bytes, int]:
-    """Add interactions inside the caller's transaction. Returns digest → revision of those that were new."""
+    """Add interactions inside the caller's write transaction. Returns digest → revision of those that were new."""
     if not rows:
         return {}
+    # Nobody else writes meanwhile, so what stands beyond `before` is ours. Asking each row for its number by RETURNING
+    # took three times as long for a batch of 500.
     t = interactions.c
-    statement = insert(interactions).on_conflict_do_nothing(index_elements=["digest"]).returning(t.digest, t.revision)
-    return {digest: revision for digest, revision in connection.execute(statement, rows)}
+    before = connection.scalar(sa.select(sa.func.max(t.revision))) or 0
+    _insert(connection, [(*tuple(row[name] for name in COLUMNS[:-1]), _json(row["details"])) for row in rows])
+    found = connection.execute(sa.select(t.digest, t.revision).where(t.revision > before))
+    return {digest: revision for digest, revision in found}
 
 
 def append_many(engine: sa.Engine, rows: list[tuple[Any, ...]]) -> int:
@@ -54,14 +58,22 @@ def append_many(engine: sa.Engine, rows: list[tuple[Any, ...]]) -> int:
 
     Sorted by digest first: the unique index is then walked in order, which keeps its pages in memory.
     """
-    names, marks = ", ".join(COLUMNS), ", ".join("?" * len(COLUMNS))
     with writing(engine) as connection:
         before = _total_changes(connection)
-        connection.exec_driver_sql(
-            f"INSERT INTO interactions ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING",  # noqa: S608 names from our own table
-            sorted(rows, key=itemgetter(0)),
-        )
+        _insert(connection, sorted(rows, key=itemgetter(0)))
         return _total_changes(connection) - before
+
+
+def _insert(connection: sa.Connection, rows: list[tuple[Any, ...]]) -> None:
+    names, marks = ", ".join(COLUMNS), ", ".join("?" * len(COLUMNS))
+    connection.exec_driver_sql(
+        f"INSERT INTO interactions ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING",  # noqa: S608 names from our own table
+        rows,
+    )
+
+
+def _json(value: Any) -> str | None:
+    return None if value is None else json.dumps(value)
 
 
 def since(engine: sa.Engine, customer_id: str, revision: int) -> Recent:

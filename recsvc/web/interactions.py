@@ -61,7 +61,7 @@ def checked(value: Any) -> dict[str, Any]:
         if needed and given is None:
             why = f"is missing; {body.kind} needs it" if name != "customer_id" else "is missing, and so is session_id"
             raise InvalidRequest(f"{name}: {why}", {name: why})
-    given_fields = body.model_dump(exclude_none=True)
+    given_fields = {name: given for name, given in body.__dict__.items() if given is not None}
     given_fields.setdefault("occurred_at", datetime.now(UTC))
     return given_fields
 
