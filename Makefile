@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 DEMO := RECSVC_HOME=$(or $(RECSVC_HOME),.demo)
 
-.PHONY: demo smoke test test-slow lint lock clean help
+.PHONY: demo smoke test test-slow bench lint lock clean help
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -21,6 +21,9 @@ test: $(READY) ## the tests
 
 test-slow: $(READY) ## the tests that take longer: faults, the browser, the demo's own data
 	@$(BIN)/python -m pytest -m slow
+
+bench: $(READY) ## the benchmarks: one table, and .bench/results.json
+	@$(BIN)/python -m tests.benchmarks
 
 lint: $(READY) ## ruff, mypy, hadolint
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/hadolint Dockerfile

@@ -12,7 +12,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from recsvc.errors import InvalidRequest
-from recsvc.intake import shorten
+from recsvc.intake import ID_BYTES, digest, shorten
 
 Event = dict[str, Any]
 
@@ -49,6 +49,8 @@ KINDS: Final[dict[str, dict[str, str]]] = {
     },
 }  # fmt: skip
 SOURCES: Final = ("native", *KINDS)
+# Beyond this it is no moment, and beyond 1e308 no float either.
+_MOST_MICROS: Final = 1e18
 _SNOWPLOW = "com_snowplowanalytics_snowplow_ecommerce"
 
 
@@ -83,9 +85,15 @@ def unfold(event: Event) -> list[Event]:
     for n, line in enumerate(lines):
         one = {**whole, **line}
         if isinstance(whole.get("interaction_id"), str):
-            one["interaction_id"] = f"{whole['interaction_id']}#{n}"
+            one["interaction_id"] = _part(whole["interaction_id"], f"#{n}")
         out.append(one)
     return out
+
+
+def _part(whole: str, mark: str) -> str:
+    """Return the id of a part of what came under one id; where both are longer than an id may be, a digest's."""
+    name = whole + mark
+    return name if len(name.encode("utf-8", "replace")) <= ID_BYTES else digest(whole).hex() + mark
 
 
 def _ga4(event: Event) -> list[Event]:
@@ -128,7 +136,7 @@ def _snowplow(event: Event) -> list[Event]:
     action = _object(event.get(f"unstruct_event_{_SNOWPLOW}_snowplow_ecommerce_action_1") or event, "action")
     deals = event.get(f"contexts_{_SNOWPLOW}_transaction_1") or [event.get("transaction") or {}]
     deal = _object(deals[0], "transaction") if isinstance(deals, list) and deals else {}
-    promotions = event.get(f"contexts_{_SNOWPLOW}_promotion_1") or []
+    promotions = [_object(one, "promotion") for one in _list(event, f"contexts_{_SNOWPLOW}_promotion_1")]
     kind = _kind("snowplow", action.get("type") or event.get("event_name"), "type")
     whole = {
         **_who(event.get("user_id"), event.get("domain_userid") or event.get("domain_sessionid")),
@@ -174,9 +182,9 @@ def _personalize(event: Event) -> list[Event]:
             "offer_id": one.get("itemId") if offer else None,
             "stars": _whole(one.get("eventValue")) if kind == "review" else None,
         })  # fmt: skip
-        seen = [{**base, "kind": "impression", "item_id": item} for item in one.get("impression") or []]
+        seen = [{**base, "kind": "impression", "item_id": item} for item in _list(one, "impression")]
         if one.get("eventId") is not None:
-            seen = [{**shown, "interaction_id": f"{one['eventId']}#i{n}"} for n, shown in enumerate(seen)]
+            seen = [{**shown, "interaction_id": _part(str(one["eventId"]), f"#i{n}")} for n, shown in enumerate(seen)]
         out += seen
     return out
 
@@ -208,16 +216,16 @@ def _lines(whole: Event, lines: Any, item: str, price: str, quantity: str) -> li
         cents = _cents(line.get(price))
         one = {
             **whole, "item_id": line.get(item), "quantity": count,
-            "value_cents": None if cents is None else cents * (count or 1),
+            "value_cents": cents * count if cents is not None and isinstance(count, int) and count else cents,
         }  # fmt: skip
         if isinstance(whole.get("interaction_id"), str) and len(lines) > 1:
-            one["interaction_id"] = f"{whole['interaction_id']}#{n}"
+            one["interaction_id"] = _part(whole["interaction_id"], f"#{n}")
         out.append(one)
     return out
 
 
 def _who(user: Any, anonymous: Any) -> Event:
-    return {"customer_id": user} if user not in {None, ""} else {"session_id": anonymous}
+    return {"session_id": anonymous} if user is None or user == "" else {"customer_id": user}
 
 
 def _kind(source: str, name: Any, field: str) -> str:
@@ -250,7 +258,9 @@ def _micros(value: Any) -> Any:
     """Return microseconds, a number or its text, as epoch seconds."""
     if isinstance(value, str) and value.isascii() and value.isdigit():
         value = int(value[:20])
-    return value / 1e6 if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return value
+    return value / 1e6 if abs(value) < _MOST_MICROS else value
 
 
 def _whole(value: Any) -> Any:

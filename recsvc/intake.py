@@ -28,6 +28,9 @@ AHEAD: Final = timedelta(minutes=10)
 MAX_INT: Final = 2**53 - 1  # the largest integer every JSON reader keeps exactly
 
 _TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+# Everything but brackets and what tells whether they stand in a string.
+_PLAIN_BYTES = bytes(set(range(256)) - set(b'[]{}"\\'))
 _INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _NUMBER = re.compile(r"([+-]?)([0-9]+)(?:\.([0-9]*))?", re.ASCII)
 _SIGNS = "€$£ \u00a0\u202f"
@@ -59,7 +62,7 @@ def identifier(value: object) -> str:
         raise ValueError("must be valid Unicode, has a lone surrogate") from None
     if not 1 <= size <= ID_BYTES:
         raise ValueError(f"must be 1 to {ID_BYTES} bytes of UTF-8, has {size}")
-    if any(ch < " " or "\x7f" <= ch <= "\x9f" for ch in value):
+    if _CONTROL.search(value):
         raise ValueError("must not hold NUL or control characters")
     if value in {".", ".."}:
         raise ValueError("must not be '.' or '..'")
@@ -168,14 +171,15 @@ def read_json(body: bytes) -> Any:
         InvalidRequest: not UTF-8, not JSON, NaN or Infinity, a duplicate key (named), a number that is not
             finite, a lone surrogate, or nested deeper than 32.
     """
-    if _depth(body) > MAX_DEPTH:
+    if not _shallow(body) and _depth(body) > MAX_DEPTH:
         raise InvalidRequest(f"body: nested deeper than {MAX_DEPTH}")
     try:
         value = json.loads(
             body.decode("utf-8"), object_pairs_hook=_distinct, parse_constant=_refuse_constant, parse_float=_finite
         )
-        # A lone surrogate parses, but no store or reply can hold it.
-        json.dumps(value, ensure_ascii=False).encode("utf-8")
+        # A lone surrogate parses, but no store or reply can hold it. Only an escape can spell one.
+        if b"\\u" in body:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
     except InvalidRequest:
         raise
     except UnicodeDecodeError as error:
@@ -243,6 +247,22 @@ def _zone(offset: str | None, zone: ZoneInfo | None) -> tzinfo:
     return timezone(timedelta(minutes=-minutes if offset[0] == "-" else minutes))
 
 
+def _shallow(body: bytes) -> bool:
+    """Whether the brackets are surely in pairs and nested no deeper than 32; False: count them.
+
+    Takes a pair away wherever two brackets meet, a level at a time: a tenth of the time of `_depth` on a batch.
+    """
+    marks = body.translate(None, _PLAIN_BYTES)
+    if b"\\" in marks:
+        return False
+    brackets = b"".join(marks.split(b'"')[::2])
+    for _ in range(MAX_DEPTH):
+        if not brackets:
+            return True
+        brackets = brackets.replace(b"{}", b"").replace(b"[]", b"")
+    return not brackets
+
+
 def _depth(body: bytes) -> int:
     depth = deepest = 0
     for token in _TOKENS.findall(body):
@@ -255,11 +275,11 @@ def _depth(body: bytes) -> int:
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise InvalidRequest(f"{shorten(key)}: the key stands twice in one object", {key: "stands twice"})
-        found[key] = value
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        key = next(name for name in names if names.count(name) > 1)
+        raise InvalidRequest(f"{shorten(key)}: the key stands twice in one object", {key: "stands twice"})
     return found
 
 

@@ -32,8 +32,8 @@ _WORDS = ("customer_id", "reason", "order_id")
 
 
 def interactions(engine: sa.Engine, up_to: int) -> Iterator[pa.RecordBatch]:
-    """Yield customer_id, item_id, kind, occurred_at, stars (0: none), reason and order_id of all interactions with
-    an item up to a revision, in the order of their numbers, but of customers who want no profile.
+    """Yield customer_id, item_id, kind, occurred_at, stars (0: none), reason, order_id and quantity of all
+    interactions with an item up to a revision, in the order of their numbers, but of customers who want no profile.
 
     A session that was merged is its customer's; one that was not is nobody's, as is an order that names none: their
     customer_id is null.
@@ -46,9 +46,10 @@ def interactions(engine: sa.Engine, up_to: int) -> Iterator[pa.RecordBatch]:
     who = sa.func.coalesce(t.customer_id, sessions.c.customer_id, "").label("customer_id")
     words = [sa.func.coalesce(t[name], "").label(name) for name in _WORDS[1:]]
     stars = sa.func.coalesce(t.stars, 0).label("stars")
+    quantity = sa.func.coalesce(t.quantity, 1).label("quantity")
     unprofiled = sa.select(customers.c.customer_id).where(customers.c.profiling.is_(False))
     query = (
-        sa.select(who, t.item_id, t.kind, t.occurred_at, stars, *words)
+        sa.select(who, t.item_id, t.kind, t.occurred_at, stars, *words, quantity)
         .outerjoin(sessions, sessions.c.session_id == t.session_id)
         .where(t.revision <= up_to, t.item_id.is_not(None), who.not_in(unprofiled))
         .order_by(t.revision)

@@ -7,14 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from recsvc.artifact import Array
 from recsvc.concepts import TASTELESS_REASONS, interaction_weight, rejects
 from recsvc.engine.history import Events
+from recsvc.engine.returns import undone
 from training import bulk
 
 _RETURNS = ("return", "refund", "cancel")
+_MATCHED = ("purchase", "return")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,23 +82,30 @@ def from_store(
 
 def from_table(table: pa.Table, weights: dict[str, float]) -> Log:
     """Return the log of a table with the columns customer_id, item_id, kind, occurred_at (microseconds), stars,
-    reason, order_id. Codes follow the order of first appearance."""
+    reason, order_id, quantity.
+
+    The log is the same in whatever order the rows stand: codes follow the order of the ids, events that of time.
+    """
     customers, customer_ids = _encode(table["customer_id"])
-    item_codes, item_ids = _encode(table["item_id"])
-    kinds, kind_names = _encode(table["kind"])
+    items, item_ids = _encode(table["item_id"])
+    kinds, names = _encode(table["kind"])
     orders, _ = _encode(table["order_id"])
-    count = table.num_rows
+    at = table["occurred_at"].to_numpy()
+    quantity = table["quantity"].fill_null(1).to_numpy()
+    weight, rejected = _weights(table, kinds, names, weights), _rejections(table, kinds, names)
+    pairs = customers.astype(np.int64) << 32 | items
+    order = np.lexsort((quantity, rejected, weight, orders, kinds, pairs, at))
+    customers, items, kinds, orders, at = (one[order] for one in (customers, items, kinds, orders, at))
+    bought, given_back = (np.isin(kinds, [i for i, name in enumerate(names) if name == kind]) for kind in _MATCHED)
+    returned = np.isin(kinds, [i for i, name in enumerate(names) if name in _RETURNS])
+    both = np.flatnonzero((bought | given_back) & (customers >= 0)) if given_back.any() else np.empty(0, np.int64)
+    orders[both] = undone(customers[both], items[both], orders[both], at[both], quantity[order][both], bought[both])
     # A purchase without an order id is an order of its own.
-    orders = np.where(orders < 0, -1 - np.arange(count, dtype=np.int64), orders)
+    orders = np.where(orders < 0, -1 - np.arange(len(orders), dtype=np.int64), orders)
     events = Events(
-        item_rows=item_codes,
-        weights=_weights(table, kinds, kind_names, weights),
-        at=table["occurred_at"].to_numpy() // 1_000_000,
-        purchases=np.isin(kinds, [i for i, name in enumerate(kind_names) if name == "purchase"]),
-        rejections=_rejections(table, kinds, kind_names),
+        item_rows=items, weights=weight[order], at=at // 1_000_000, purchases=bought, rejections=rejected[order],
         orders=orders,
-    )
-    returned = np.isin(kinds, [i for i, name in enumerate(kind_names) if name in _RETURNS])
+    )  # fmt: skip
     return Log(customer_ids, item_ids, customers, events, returned)
 
 
@@ -124,7 +134,11 @@ def _weights(table: pa.Table, kinds: Array, names: list[str], weights: dict[str,
 
 
 def _encode(column: pa.ChunkedArray) -> tuple[Array, list[str]]:
-    """Return int codes (−1 for null) and the distinct values."""
+    """Return int codes (−1 for null) and the distinct values, sorted: a code says nothing of who came first."""
     encoded = column.combine_chunks().dictionary_encode()
-    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    return codes.astype(np.int32), encoded.dictionary.to_pylist()
+    order = pc.array_sort_indices(encoded.dictionary).to_numpy()
+    ranks = np.full(len(order) + 1, -1, np.int32)  # the last is that of null
+    ranks[order] = np.arange(len(order), dtype=np.int32)
+    return ranks[encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)], encoded.dictionary.take(
+        order
+    ).to_pylist()

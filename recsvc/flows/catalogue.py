@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from recsvc.errors import InvalidRequest, NotFound, Unavailable
+from recsvc.errors import NotFound, Unavailable
 from recsvc.flows.interactions import Receipt, Replay, once
 from recsvc.flows.shop import Shop
 from recsvc.intake import shorten
@@ -40,16 +40,19 @@ def put(shop: Shop, noun: str, rows: list[Fields], refused: list[Fields], replay
         catalogue.put(connection, TABLES[noun], stored)
         return Receipt(len(stored), 0, refused)
 
-    receipt = once(shop, write, replay)
+    receipt = once(shop, write, replay, Receipt)
     shop.current.refresh(shop.clock())
     return receipt
 
 
-def patch(shop: Shop, noun: str, row_id: str, check: Callable[[Fields], Fields]) -> Fields:
+def patch(
+    shop: Shop, noun: str, row_id: str, check: Callable[[Fields], Fields], replay: Replay | None = None
+) -> Fields:
     """Change some fields of a row and return it. `check` gets the row as it was and returns the row as it shall be.
 
     Raises:
         NotFound: no such row. InvalidRequest: from `check`. Unavailable: nothing was kept.
+        Conflict: the idempotency key was used with another body.
     """
 
     def write(connection: sa.Connection) -> Fields:
@@ -59,7 +62,7 @@ def patch(shop: Shop, noun: str, row_id: str, check: Callable[[Fields], Fields])
         catalogue.put(connection, TABLES[noun], [_stored(check(shown(before)))])
         return catalogue.get(connection, TABLES[noun], row_id) or {}
 
-    found = shop.write(write)
+    found = once(shop, write, replay, Fields)
     shop.current.refresh(shop.clock())
     return shown(found)
 
@@ -78,33 +81,32 @@ def get(shop: Shop, noun: str, row_id: str) -> Fields:
 
 
 def page(shop: Shop, noun: str, cursor: str | None, limit: int) -> Fields:
-    """Return rows in order of id and the cursor of the next page, None at the end.
+    """Return rows in order of id, those after the id `cursor`, and the cursor of the next page, None at the end.
 
     Raises:
-        InvalidRequest: not a cursor of ours. Unavailable: the database is away.
+        Unavailable: the database is away.
     """
-    after = None
-    if cursor is not None:
-        try:
-            after = bytes.fromhex(cursor).decode("utf-8")
-        except ValueError:
-            raise InvalidRequest(f"cursor: {shorten(cursor)} is not one of ours", {"cursor": "not ours"}) from None
     with _looking(shop, PAGE_SECONDS) as connection:
-        rows = catalogue.page(connection, TABLES[noun], after, limit + 1)
-    more = len(rows) > limit
-    following = rows[limit - 1][KEYS[noun]].encode("utf-8").hex() if more else None
+        rows = catalogue.page(connection, TABLES[noun], cursor, limit + 1)
+    following = rows[limit - 1][KEYS[noun]] if len(rows) > limit else None
     return {noun: [shown(row) for row in rows[:limit]], "cursor": following}
 
 
-def delete(shop: Shop, noun: str, row_id: str) -> None:
+def delete(shop: Shop, noun: str, row_id: str, replay: Replay | None = None) -> Receipt:
     """Take a row away; interactions that name it stay.
 
     Raises:
-        NotFound: no such row. Unavailable: nothing was kept.
+        NotFound: no such row. Unavailable: nothing was kept. Conflict: the idempotency key was used elsewhere.
     """
-    if not shop.write(lambda connection: catalogue.delete(connection, TABLES[noun], row_id)):
-        raise _missing(noun, row_id)
+
+    def write(connection: sa.Connection) -> Receipt:
+        if not catalogue.delete(connection, TABLES[noun], row_id):
+            raise _missing(noun, row_id)
+        return Receipt(accepted=1)
+
+    receipt = once(shop, write, replay, Receipt)
     shop.current.refresh(shop.clock())
+    return receipt
 
 
 @contextmanager
@@ -143,6 +145,6 @@ def _missing(noun: str, row_id: str) -> NotFound:
     return NotFound(f"{name}: {shorten(row_id)} does not exist", {name: "does not exist"})
 
 
-def encode(value: Fields) -> bytes:
+def encode(value: Fields | Receipt) -> bytes:
     """Return the bytes of a reply."""
     return msgspec.json.encode(value)

@@ -32,7 +32,6 @@ KEYS: Final = {"items": "item_id", "customers": "customer_id", "offers": "offer_
 _STORES: Final = {"items": items, "customers": customers, "offers": offers}
 # Sorted chunks of this size walk the unique index once each: 5 million rows took 78 s and 495 MB on two cores.
 _CHUNK: Final = 200_000
-_RETURNS: Final = 50_000
 Progress = Callable[[int, int, int | None], None]
 
 
@@ -139,7 +138,7 @@ def _undone(piece: files.Piece, form: Sheet, now: datetime) -> Array:
 
 
 class _Interactions:
-    """Appends interactions in large sorted chunks; returns wait until the purchases are in.
+    """Appends interactions in large sorted chunks.
 
     Postgres stores one chunk while the next is read. SQLite does its work in this process, where two threads would
     only wait for each other.
@@ -150,7 +149,6 @@ class _Interactions:
         self._storing: Future[int] | None = None
         self._engine = engine
         self._rows: list[tuple[Any, ...]] = []
-        self._returns: list[tuple[Any, ...]] = []
         self._taken = self._new = 0
         self._ordinals = lines.Ordinals()
 
@@ -161,32 +159,17 @@ class _Interactions:
     def take(self, checked: Checked) -> None:
         if self._engine is None:
             return
-        for row in lines.rows(checked.columns, checked.keep, self._ordinals):
-            (self._returns if lines.is_return(row) else self._rows).append(row)
+        self._rows += lines.rows(checked.columns, checked.keep, self._ordinals)
         if len(self._rows) >= _CHUNK:
             self._flush()
-        if len(self._returns) >= _RETURNS:
-            self._flush()
-            self._match()
 
     def end(self) -> tuple[int, int]:
-        if self._engine is not None:
-            self._flush()
-            self._match()
-            self._settle()
+        self._flush()
+        self._settle()
         return self._taken - self._new, 0
 
     def _flush(self) -> None:
         rows, self._rows = self._rows, []
-        self._append(rows)
-
-    def _match(self) -> None:
-        rows, self._returns = self._returns, []
-        if rows and self._engine is not None:
-            self._settle()
-            self._append(lines.matched(self._engine, rows))
-
-    def _append(self, rows: list[tuple[Any, ...]]) -> None:
         if rows and self._engine is not None:
             self._taken += len(rows)
             if self._beside is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import sqlalchemy as sa
@@ -18,7 +18,10 @@ from recsvc.store import interactions, replays, sessions, surveys
 from recsvc.store.database import MICROSECONDS
 
 # Fields that no query asks for are kept together.
+_EMPTY: dict[str, Any] = dict.fromkeys(interactions.COLUMNS)
 _DETAILS = ("subject", "ref", "recommendation_id", "slot", "campaign_id", "send_id", "properties")
+
+Found = TypeVar("Found")
 
 
 class Receipt(msgspec.Struct):
@@ -31,7 +34,7 @@ class Receipt(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """An idempotency key and the bytes it came with."""
+    """An idempotency key and what it came with: method, path and body."""
 
     key: str
     body: bytes
@@ -62,7 +65,7 @@ def record(shop: Shop, given: list[dict[str, Any]], rejected: list[dict[str, Any
                 news[customer_id] = max(news.get(customer_id, 0), revision)
         return Receipt(len(new), len(rows) - len(new), rejected)
 
-    receipt = once(shop, write, replay)
+    receipt = once(shop, write, replay, Receipt)
     metrics.INTERACTIONS.labels("accepted").inc(receipt.accepted)
     metrics.INTERACTIONS.labels("duplicate").inc(receipt.duplicates)
     metrics.INTERACTIONS.labels("rejected").inc(len(receipt.rejected))
@@ -87,7 +90,7 @@ def record_surveys(
         new = surveys.append(connection, rows)
         return Receipt(new, len(rows) - new, rejected)
 
-    return once(shop, write, replay)
+    return once(shop, write, replay, Receipt)
 
 
 def merge(shop: Shop, customer_id: str, session_id: str, replay: Replay | None) -> dict[str, int]:
@@ -98,9 +101,10 @@ def merge(shop: Shop, customer_id: str, session_id: str, replay: Replay | None) 
         Unavailable: nothing was kept.
     """
     news: dict[str, int] = {}
-    # The merge is a commit of its own number, so that every cached list of the customer is seen to be old.
+    # The merge is a commit of its own number, so that every cached list of the customer is seen to be old. No id of a
+    # caller holds NUL, so none can stand where this one belongs.
     row = _rows([{
-        "interaction_id": f"merge:{session_id}", "customer_id": customer_id, "kind": "merge", "occurred_at": None,
+        "interaction_id": f"\0merge:{session_id}", "customer_id": customer_id, "kind": "merge", "occurred_at": None,
         "session_id": session_id,
     }], shop.clock())[0]  # fmt: skip
 
@@ -114,26 +118,29 @@ def merge(shop: Shop, customer_id: str, session_id: str, replay: Replay | None) 
             sessions.assign(connection, session_id, customer_id, 0)
         return Receipt(count - (not new), int(not new), [])
 
-    receipt = once(shop, write, replay)
+    receipt = once(shop, write, replay, Receipt)
     announce.tell(shop, news)
     return {"merged": receipt.accepted, "already": receipt.duplicates}
 
 
-def once(shop: Shop, write: Callable[[sa.Connection], Receipt], replay: Replay | None) -> Receipt:
-    """Run `write` in a shared commit; under an idempotency key only the first time, later its kept answer."""
+def once(shop: Shop, write: Callable[[sa.Connection], Found], replay: Replay | None, kind: type[Found]) -> Found:
+    """Run `write` in a shared commit; under an idempotency key only the first time, later its kept answer.
 
-    def work(connection: sa.Connection) -> Receipt:
+    Raises:
+        Conflict: the idempotency key was used with another body. Unavailable: nothing was kept.
+    """
+
+    def work(connection: sa.Connection) -> Found:
         if replay is None:
             return write(connection)
         kept = replays.find(connection, replay.key, replay.body)
         if kept is not None:
-            return msgspec.json.decode(kept, type=Receipt)
-        receipt = write(connection)
-        replays.keep(connection, replay.key, replay.body, msgspec.json.encode(receipt).decode(), shop.clock())
-        return receipt
+            return msgspec.json.decode(kept, type=kind)
+        found = write(connection)
+        replays.keep(connection, replay.key, replay.body, msgspec.json.encode(found).decode(), shop.clock())
+        return found
 
-    found = shop.write(work)
-    assert isinstance(found, Receipt)
+    found: Found = shop.write(work)
     return found
 
 
@@ -148,9 +155,9 @@ def _rows(given: list[dict[str, Any]], now: float = 0.0) -> list[dict[str, Any]]
             plain = derived_id(fields, 0)
             seen[plain] = seen.get(plain, -1) + 1
             name = derived_id(fields, seen[plain])
+        at = fields["occurred_at"].timestamp() if fields.get("occurred_at") else now
         details = {name: fields[name] for name in _DETAILS if name in fields}
-        row: dict[str, Any] = {column: fields.get(column) for column in interactions.COLUMNS}
-        at = fields["occurred_at"].timestamp() if "occurred_at" in fields else now
+        row = {**_EMPTY, **{name: value for name, value in fields.items() if name in _EMPTY}}
         row |= {"digest": digest(name), "details": details or None, "occurred_at": round(at * MICROSECONDS)}
         rows.append(row)
     return rows

@@ -1,15 +1,13 @@
-"""Lines of orders into interactions: returns, ids for lines that have none, and the purchase a return belongs to."""
+"""Lines of orders into interactions: returns, and ids for lines that have none."""
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import sqlalchemy as sa
 
 from recsvc.artifact import Array
 from recsvc.concepts import KINDS
@@ -23,7 +21,6 @@ _ITEM_KINDS: Final = [name for name, kind in KINDS.items() if kind.needs_item]
 _OFFER_KINDS: Final = [name for name, kind in KINDS.items() if kind.needs_offer]
 # What an order without a customer may say: the lines still tell which items go together.
 _ORDER_KINDS: Final = ("purchase", "return", "refund", "cancel")
-_AT = {name: place for place, name in enumerate(interactions.COLUMNS)}
 
 
 def signed(columns: dict[str, Any], returns: Returns | None, wrong: Wrong) -> tuple[dict[str, Any], Array]:
@@ -117,33 +114,6 @@ def rows(columns: dict[str, Any], keep: Array, ordinals: Ordinals) -> list[tuple
             digests[row] = digest(derived_id(line, ordinal)) if ordinal else first
     full = {**{name: [None] * count for name in interactions.COLUMNS}, **lists, "digest": digests}
     return list(zip(*(full[name] for name in interactions.COLUMNS), strict=True))
-
-
-def is_return(row: tuple[Any, ...]) -> bool:
-    """Whether a row of the store is a return that may be matched to a purchase."""
-    return row[_AT["kind"]] == "return" and row[_AT["customer_id"]] is not None and row[_AT["item_id"]] is not None
-
-
-def matched(engine: sa.Engine, found: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Return returns with the order of the purchase they undo: the same order, else the customer's newest earlier
-    one of this item of which enough is left. `details.ref` keeps the number that the return itself had."""
-    place = [_AT[name] for name in ("customer_id", "item_id", "occurred_at", "order_id", "quantity", "details")]
-    pairs = sorted({(row[place[0]], row[place[1]]) for row in found})
-    left = interactions.bought(engine, pairs)
-    out = []
-    for row in sorted(found, key=lambda one: (one[place[2]], one[0])):
-        customer, item, at, own, quantity, _ = (row[one] for one in place)
-        lots = [lot for lot in left.get((customer, item), []) if lot.occurred_at <= at and lot.order_id is not None]
-        lots.sort(key=lambda lot: (lot.order_id == own, lot.left >= (quantity or 1), lot.left > 0, lot.occurred_at))
-        if not lots:
-            out.append(row)
-            continue
-        lots[-1].left -= quantity or 1
-        changed = list(row)
-        changed[place[3]] = lots[-1].order_id
-        changed[place[5]] = json.dumps({"ref": own}) if own not in {None, lots[-1].order_id} else row[place[5]]
-        out.append(tuple(changed))
-    return out
 
 
 def _fields(lists: dict[str, list[Any]], row: int) -> dict[str, Any]:

@@ -51,10 +51,9 @@ def _around(shop: Shop, kind: Kind, item_id: str, customer_id: str | None, limit
     """Return a list around an item; what sells in its category where too few customers have bought it.
 
     Raises:
-        NotFound: neither the catalogue nor the model has the item.
+        NotFound: the catalogue does not have the item, or not any more.
     """
-    snapshot = shop.current.snapshot
-    if item_id not in snapshot.catalogue.items and not (snapshot.model and item_id in snapshot.model.rows):
+    if item_id not in shop.current.snapshot.catalogue.items:
         raise NotFound(f"item_id: {shorten(item_id)} is not in the catalogue", {"item_id": "not in the catalogue"})
 
     def make(view: View) -> tuple[dict[str, Any], Known | None]:

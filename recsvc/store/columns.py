@@ -23,6 +23,7 @@ from recsvc.errors import InvalidRequest
 from recsvc.intake import shorten
 from recsvc.store import files, values
 from recsvc.store.files import Head, Piece
+from recsvc.store.fills import Filler
 from recsvc.store.maps import Map, Source
 from recsvc.store.values import Column, Sheet, Wrong
 
@@ -66,8 +67,9 @@ def read(noun: str, path: Path, a_map: Map, now: datetime) -> Iterator[tuple[Pie
         forms.append(_sheet(noun, a_map, head, str(path), now))
         return forms[0].wanted
 
+    filler = Filler(a_map.fill) if a_map.fill else None
     for piece in files.pieces(path, a_map.file, choose):
-        yield piece, forms[0]
+        yield filler.filled(piece) if filler else piece, forms[0]
 
 
 def check(piece: Piece, form: Sheet) -> tuple[dict[str, Any], Wrong, Array]:

@@ -63,13 +63,15 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What the beginning of a file shows: its format (csv, jsonl or parquet), text, encoding, delimiter, columns."""
+    """What the beginning of a file shows: its format (csv, jsonl or parquet), text, encoding, delimiter, columns.
+    lines: the map's."""
 
     format: str
     text: str
     encoding: str
     delimiter: str
     columns: list[str]
+    lines: str | None = None
 
 
 def expand(paths: list[Path]) -> list[Path]:
@@ -151,7 +153,7 @@ def _head(path: Path, file: File, source: Source) -> Head:
     encoding = _encoding(path, file.encoding, start)
     text = codecs.getincrementaldecoder(encoding)("replace").decode(start).removeprefix("\ufeff")
     if text.lstrip()[:1] == "{":
-        return Head("jsonl", text, encoding, "", _keys(text))
+        return Head("jsonl", text, encoding, "", _keys(text, file.lines), file.lines)
     if text.lstrip()[:1] == "[":
         raise InvalidRequest(f"{path}: is a JSON array; write one object on each line")
     lines = text.splitlines()
@@ -180,14 +182,30 @@ def _encoding(path: Path, given: str | None, start: bytes) -> str:
     return codecs.lookup(given or "utf-8").name
 
 
-def _keys(text: str) -> list[str]:
+def _keys(text: str, lines: str | None) -> list[str]:
     names: dict[str, None] = {}
     for line in text.splitlines()[:200]:
         try:
-            names |= dict.fromkeys(json.loads(line))
-        except (ValueError, TypeError):
+            for row in unfolded(json.loads(line), lines):
+                names |= dict.fromkeys(row)
+        except (ValueError, TypeError, InvalidRequest):
             continue
     return list(names)
+
+
+def unfolded(value: dict[str, Any], lines: str | None) -> list[dict[str, Any]]:
+    """Return the lines of an order, each with what the order says; the object itself when `lines` is None.
+
+    Raises:
+        InvalidRequest: the field `lines` holds no list of objects.
+    """
+    if lines is None:
+        return [value]
+    inner = value.get(lines)
+    if not isinstance(inner, list) or not all(isinstance(one, dict) for one in inner):
+        raise InvalidRequest(f"{lines}: must be a list of lines")
+    whole = {name: one for name, one in value.items() if name != lines}
+    return [{**whole, **{f"{lines}.{name}": part for name, part in one.items()}} for one in inner]
 
 
 def _csv(path: Path, source: Source, start: Head, wanted: set[str]) -> Iterator[Piece]:
@@ -241,11 +259,12 @@ def _jsonl(path: Path, source: Source, start: Head, wanted: set[str]) -> Iterato
                 value = read_json(line)
                 if not isinstance(value, dict):
                     raise InvalidRequest("body: must be an object")
+                parts = unfolded(value, start.lines)
             except (InvalidRequest, UnicodeDecodeError) as error:
                 broken.append(Broken(number, str(error).removeprefix("body: "), raw.decode("utf-8", "replace")[:2000]))
                 continue
-            rows.append(value)
-            numbers.append(number)
+            rows += parts
+            numbers += [number] * len(parts)
         names = sorted(wanted)
         columns = {name: pa.array([_text(row.get(name)) for row in rows], pa.string()) for name in names}
         floats = {name: np.array([isinstance(row.get(name), float) for row in rows], bool) for name in names}

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -15,63 +13,10 @@ import yaml
 from recsvc import intake
 from recsvc.concepts import KIND_NAMES
 from recsvc.errors import InvalidRequest
-from recsvc.store import files
-from recsvc.store.files import Head
-from recsvc.store.maps import File
+from recsvc.store.headings import KINDS, NO_SALE, NOBODY, SERVICE, SERVICE_TITLE
+from recsvc.store.samples import Sample, read
 
-# What shops call a column, letters and digits only; the earlier name is the better match.
-NAMES: Final[dict[str, tuple[str, ...]]] = {
-    "interaction_id": ("interactionid", "eventid", "lineid", "orderlineid"),
-    "order_id": ("orderid", "invoiceno", "invoice", "invoiceid", "invoicenumber", "orderno", "ordernumber",
-                 "transactionid", "basketid", "receiptno", "receiptid", "nrcomanda", "comanda", "numarcomanda",
-                 "pedido", "bestellnummer", "incrementid", "order"),
-    "item_id": ("itemid", "stockcode", "sku", "lineitemsku", "productid", "productcode", "articleid", "articleno",
-                "artikelnummer", "codprodus", "contentid", "ean", "upc", "gtin", "asin", "parentasin", "movieid",
-                "item", "product"),
-    "customer_id": ("customerid", "userid", "clientid", "customerno", "customernumber", "memberid", "visitorid",
-                    "householdid", "cardid", "kundennummer", "idclient", "customeremail", "email", "customer", "user",
-                    "buyer", "client"),
-    "occurred_at": ("occurredat", "invoicedate", "orderdate", "datetime", "timestamp", "eventtime", "createdat",
-                    "purchasedate", "transactiondate", "orderdatetime", "paidat", "soldat", "date", "data", "datum",
-                    "datacomenzii", "time", "ts", "tdat"),
-    "quantity": ("quantity", "qty", "lineitemquantity", "units", "pieces", "pcs", "cantitate", "menge", "anzahl",
-                 "quantidade"),
-    "price": ("unitprice", "price", "lineitemprice", "itemprice", "pret", "pretunitar", "preis", "preco"),
-    "total": ("value", "linetotal", "totalprice", "salesvalue", "totalvalue", "amount", "total", "revenue", "valoare"),
-    "kind": ("kind", "eventtype", "event", "eventname", "action", "interactiontype", "type"),
-    "title": ("title", "productname", "itemname", "lineitemname", "description", "name", "denumire", "bezeichnung",
-              "productdescription"),
-    "categories": ("categories", "category", "productcategory", "categorycode", "productgroupname", "department",
-                   "categorie", "kategorie", "genres"),
-    "brand": ("brand", "manufacturer", "vendor", "marca", "marke"),
-    "currency": ("currency", "moneda", "waehrung"),
-    "segment": ("segment", "customersegment"), "stars": ("stars", "rating"), "channel": ("channel", "salchannel"),
-}  # fmt: skip
-_KINDS: Final = {
-    "transaction": "purchase", "order": "purchase", "buy": "purchase", "sale": "purchase", "purchased": "purchase",
-    "cart": "add_to_cart", "addtocart": "add_to_cart", "removefromcart": "remove_from_cart", "viewitem": "view",
-    "pageview": "view", "detailview": "view", "like": "wishlist", "rating": "review", "return": "return",
-}  # fmt: skip
-_SERVICE: Final = ("POST", "POSTAGE", "DOT", "SHIPPING", "DELIVERY", "TRANSPORT", "M", "MANUAL", "D", "DISCOUNT", "S",
-                   "SAMPLES", "B", "C2", "BANK CHARGES", "AMAZONFEE", "CRUK", "FEE", "ADJUST", "GIFT CARD")  # fmt: skip
-_SERVICE_TITLE: Final = re.compile(
-    r"(?i)\b(postage|shipping|carriage|delivery (fee|charge)|bank charges|commission|manual|samples?|bad debt|"
-    r"livrare|transport|versand(kosten)?|frete|portes)\b"
-)
 _DATE: Final = re.compile(r"(\d{1,4})([-./])(\d{1,2})[-./](\d{1,4})")
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """The head of a file: its shape, the text of its first rows by column, and what each of our columns is there."""
-
-    head: Head
-    columns: dict[str, list[str]]
-    found: dict[str, str]
-
-    def of(self, name: str) -> list[str]:
-        """Return the values of one of our columns that are not empty."""
-        return [value for value in self.columns.get(self.found.get(name, ""), []) if value]
 
 
 def guess_map(path: Path) -> str:
@@ -80,7 +25,7 @@ def guess_map(path: Path) -> str:
     Raises:
         InvalidRequest: it cannot be read, or no column is recognised.
     """
-    sample = _sample(path)
+    sample = read(path)
     if not {"item_id", "customer_id"} & sample.found.keys():
         raise InvalidRequest(f"{path}: no column looks like an item or a customer; it has {', '.join(sample.columns)}")
     rows = len(next(iter(sample.columns.values())))
@@ -88,38 +33,11 @@ def guess_map(path: Path) -> str:
         f"# How {path.name} would be read, guessed from its first {rows:,} rows. Look at each line; then\n"
         "#   recsvc import items FILE --map MAP   and   recsvc import interactions FILE --map MAP\n"
         "# Decide before the first import: a line without an id of its own is known by its fields as mapped.\n",
-        _file(sample), _dates(sample), _skip(sample), _returns(sample), _items(sample), _customers(sample),
+        _file(sample), _dates(sample), _skip(sample), _returns(sample), _fill(sample),
+        _items(sample), _customers(sample),
         _interactions(sample),
     ]  # fmt: skip
     return "".join(part for part in parts if part)
-
-
-def _sample(path: Path) -> Sample:
-    heads: list[Head] = []
-
-    def choose(head: Head) -> set[str]:
-        heads.append(head)
-        return set(head.columns)
-
-    piece = next(files.pieces(path, File(), choose), None)
-    if piece is None or not len(piece.numbers):
-        raise InvalidRequest(f"{path}: has a header and no rows")
-    columns = {}
-    for name, values in piece.columns.items():
-        texts = ["" if one is None else one for one in values.to_pylist()]
-        columns[name] = [one.decode("utf-8", "replace") if isinstance(one, bytes) else str(one) for one in texts]
-    plain = {_plain(name): name for name in reversed(heads[0].columns)}
-    found: dict[str, str] = {}
-    for ours, theirs in NAMES.items():
-        free = [plain[name] for name in theirs if name in plain and plain[name] not in found.values()]
-        if free:
-            found[ours] = free[0]
-    return Sample(heads[0], columns, found)
-
-
-def _plain(name: str) -> str:
-    """Return a name's letters and digits, without accents: Preț is pret."""
-    return re.sub(r"[^a-z0-9]", "", unicodedata.normalize("NFKD", name).lower())
 
 
 def _line(name: str, value: Any, why: str, indent: str = "  ") -> str:
@@ -135,10 +53,12 @@ def _file(sample: Sample) -> str:
     out += _line("encoding", head.encoding, {
         "utf-8": "every byte of the head is valid UTF-8",
     }.get(head.encoding, "not UTF-8, or a mark at its start; look at names with accents"))  # fmt: skip
+    if head.lines:
+        out += _line("lines", head.lines, "the lines of an order stand in it; their fields are called so")
     if head.format == "csv":
         count = len(head.columns)
         out += _line("delimiter", head.delimiter, f"the header has {count} columns with it")
-    numbers = sample.of("price") + sample.of("total") + sample.of("quantity")
+    numbers = sample.of("price") + sample.of("total") + sample.of("quantity") or sample.numbers()
     comma = sum(bool(re.search(r"\d,\d{1,2}$", one)) for one in numbers)
     point = sum(bool(re.search(r"\d\.\d+$", one)) for one in numbers)
     decimal = "," if comma > point else "."
@@ -191,24 +111,68 @@ def date_order(texts: list[str]) -> tuple[str, str]:
 
 
 def _skip(sample: Sample) -> str:
+    found = [one for one in (_services(sample), _states(sample)) if one]
+    if not found:
+        return ""
+    reasons = "".join(f"# {why}\n" for _, why in found)
+    lines = yaml.safe_dump(dict(one for one, _ in found), width=1000, allow_unicode=True, sort_keys=False)
+    return f"{reasons}skip:\n" + "".join(f"  {line}\n" for line in lines.splitlines())
+
+
+def _services(sample: Sample) -> tuple[tuple[str, str], str] | None:
+    """Return the item column and the pattern of what is no product, and the evidence."""
     codes = sample.columns.get(sample.found.get("item_id", ""), [])
     titles = sample.columns.get(sample.found.get("title", ""), [""] * len(codes))
     with_digit = sum(any(ch.isdigit() for ch in code) for code in codes)
     if not codes or "order_id" not in sample.found or with_digit < 0.9 * len(codes):
-        return ""
+        return None
     odd = Counter(
         code for code, title in zip(codes, titles, strict=False)
-        if code and not any(ch.isdigit() for ch in code) and (code.upper() in _SERVICE or _SERVICE_TITLE.search(title))
+        if code and not any(ch.isdigit() for ch in code) and (code.upper() in SERVICE or SERVICE_TITLE.search(title))
     )  # fmt: skip
     if not odd:
-        return ""
-    words = sorted({*_SERVICE, *(code.upper() for code in odd)})
+        return None
+    words = sorted({*SERVICE, *(code.upper() for code in odd)})
     pattern = f"(?i)^({'|'.join(re.escape(word).replace(chr(92) + ' ', ' ') for word in words)})$"
     seen = ", ".join(f"{code} ({count})" for code, count in odd.most_common(6))
-    return (
-        f"# Lines that are no product; in the head: {seen}.\nskip:\n"
-        + f"  {yaml.safe_dump({sample.found['item_id']: pattern}, width=1000, allow_unicode=True)}"
-    )
+    return (sample.found["item_id"], pattern), f"Lines that are no product; in the head: {seen}."
+
+
+def _states(sample: Sample) -> tuple[tuple[str, str], str] | None:
+    """Return the column of the order's state and the pattern of the states that are no sale, and the evidence."""
+    counts = Counter(sample.of("status"))
+    odd = sorted(state for state in counts if state.lower().removeprefix("wc-") in NO_SALE)
+    if not odd or "order_id" not in sample.found:
+        return None
+    rest = ", ".join(f"{state} ({count})" for state, count in counts.most_common(8) if state not in odd)
+    seen = ", ".join(f"{state} ({counts[state]})" for state in odd)
+    pattern = f"(?i)^({'|'.join(re.escape(state) for state in odd)})$"
+    return (sample.found["status"], pattern), f"LOOK: orders that are no sale: {seen}; what stays is {rest}."
+
+
+def _fill(sample: Sample) -> str:
+    """Say which columns stand on the first line of an order only."""
+    if sample.head.format != "csv" or "order_id" not in sample.found:
+        return ""
+    by = sample.found["order_id"]
+    orders = sample.columns[by]
+    # An order's number may itself stand on its first line only.
+    below = [n > 0 and (not order or order == orders[n - 1]) for n, order in enumerate(orders)]
+    if sum(below) < 3:
+        return ""
+    columns = [
+        sample.found[name] for name in ("customer_id", "occurred_at", "currency", "channel", "status")
+        if name in sample.found and _on_first_lines(sample.columns[sample.found[name]], below)
+    ]  # fmt: skip
+    if not columns:
+        return ""
+    value = {"by": by, "columns": columns}
+    return _line("fill", value, "stand on the first line of an order only; the lines below take them from it", "")
+
+
+def _on_first_lines(values: list[str], below: list[bool]) -> bool:
+    first = [value for value, under in zip(values, below, strict=True) if not under]
+    return not any(value for value, under in zip(values, below, strict=True) if under) and any(first)
 
 
 def _returns(sample: Sample) -> str:
@@ -259,7 +223,7 @@ def _interactions(sample: Sample) -> str:
         out += _id(name, sample) if name in found else ""
     for name in ("occurred_at", "quantity", "currency"):
         out += _line(name, found[name], _example(sample, name)) if name in found else ""
-    if "total" in found:
+    if "total" in found and not _of_order(sample):
         out += _line(
             "value_cents",
             {"from": found["total"], "unit": "major"},
@@ -273,9 +237,19 @@ def _interactions(sample: Sample) -> str:
     return out
 
 
+def _of_order(sample: Sample) -> bool:
+    """Whether the total may be the whole order's: then it is left, where price and quantity say the line's."""
+    if not {"price", "quantity"} <= sample.found.keys():
+        return False
+    total, price = sample.columns[sample.found["total"]], sample.columns[sample.found["price"]]
+    quantity = sample.columns[sample.found["quantity"]]
+    single = [(a, b) for a, b, count in zip(total, price, quantity, strict=True) if count == "1" and b]
+    return sum(a == b for a, b in single) < 0.8 * len(single) or not single
+
+
 def _kind(sample: Sample) -> str:
     texts = set(sample.of("kind"))
-    names = {text: _KINDS.get(re.sub(r"[^a-z]", "", text.lower()), text.lower()) for text in texts}
+    names = {text: KINDS.get(re.sub(r"[^a-z]", "", text.lower()), text.lower()) for text in texts}
     if texts and len(texts) < 30 and any(name in KIND_NAMES for name in names.values()):
         changed = {text: name for text, name in sorted(names.items()) if text != name}
         value: Any = {"from": sample.found["kind"], "names": changed} if changed else sample.found["kind"]
@@ -292,6 +266,9 @@ def _id(name: str, sample: Sample) -> str:
     why = f"{len(set(texts)):,} different, as {_example(sample, name)}" + (
         f"; {empty:,} rows have none" if empty else ""
     )
+    nobody = sorted({text for text in texts if text.lower() in NOBODY}) if name == "customer_id" else []
+    if nobody:
+        return _line(name, {"from": column, "empty": nobody}, f"{', '.join(nobody)} is nobody; {why}")
     whole = [text for text in texts if re.fullmatch(r"\d+\.0+", text)]
     if whole:
         return _line(name, {"from": column, "whole": "text"}, f"{whole[0]} is read as {whole[0].split('.')[0]}; {why}")

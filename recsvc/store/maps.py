@@ -56,7 +56,7 @@ class Source(_Part):
 
     column: `from` in YAML. times: a column to multiply with. unit: `major` when the file has 2.55 for 255 cents.
     names: the file's words for ours. split: what separates the entries of a list. whole: what becomes of an id that
-    the file has as 17850.0: `refuse` it, or take the `text` 17850.
+    the file has as 17850.0: `refuse` it, or take the `text` 17850. empty: what stands for nothing in this column.
     """
 
     column: str | None = Field(None, alias="from")
@@ -66,19 +66,22 @@ class Source(_Part):
     names: dict[str, str] = {}
     split: str | None = None
     whole: Literal["refuse", "text"] = "refuse"
+    empty: tuple[str, ...] = ()
 
 
 _Sources = dict[str, Annotated[Source, BeforeValidator(_source)]]
 
 
 class File(_Part):
-    """How the text is written. delimiter and encoding: found out when None. empty: what stands for nothing."""
+    """How the text is written. delimiter and encoding: found out when None. empty: what stands for nothing. lines: in
+    JSON lines, the field that holds the lines of an order; what is in a line is then called `lines.sku`."""
 
     delimiter: str | None = Field(None, min_length=1, max_length=1)
     encoding: str | None = None
     decimal: Literal[".", ","] = "."
     thousands: Literal["", ",", ".", " ", "'", "\u00a0", "\u202f"] = ""
     empty: tuple[str, ...] = ()
+    lines: str | None = None
 
 
 class Dates(_Part):
@@ -91,6 +94,13 @@ class Dates(_Part):
     def zone(self) -> ZoneInfo | None:
         """The time zone."""
         return ZoneInfo(self.time_zone) if self.time_zone else None
+
+
+class Fill(_Part):
+    """Columns that stand on the first line of an order only, and the column that says where an order begins."""
+
+    by: str
+    columns: tuple[str, ...]
 
 
 class Returns(_Part):
@@ -106,6 +116,7 @@ class Map(_Part):
     dates: Dates = Dates()
     skip: dict[str, Annotated[str, AfterValidator(_pattern)]] = {}
     returns: Returns | None = None
+    fill: Fill | None = None
     items: _Sources = {}
     customers: _Sources = {}
     interactions: _Sources = {}

@@ -66,11 +66,16 @@ class Sheet:
         """The columns of the file that are needed."""
         names = {name for one in self.sources.values() for name in (one.column, one.times) if name}
         sold = self.map.interactions.get("quantity") if self.noun == "items" and self.map.returns else None
-        return names | set(self.map.skip) | ({sold.column} if sold and sold.column else set())
+        filled = {self.map.fill.by, *self.map.fill.columns} if self.map.fill else set()
+        return names | filled | set(self.map.skip) | ({sold.column} if sold and sold.column else set())
 
 
 def read(values: Any, name: str, column: Column, source: Source, form: Sheet, wrong: Wrong, piece: Piece) -> Any:
     """Return an Arrow array of what the column must hold; null where the raw value is empty, or wrong and noted."""
+    if source.empty:
+        values = distinct(
+            as_text(values), name, lambda text: None if text in source.empty else text, pa.string(), wrong
+        )
     if source.names:
         values = distinct(values, name, lambda text: source.names.get(text, text), pa.string(), wrong)
     if column.type == "id":

@@ -26,29 +26,38 @@ def take(check: Check, store: Store) -> Response:
 
     A single object that is wrong is an error of the request; in an array or a stream it is a row of `rejected`.
     """
-    key = idempotency_key()
     if request.mimetype == NDJSON:
-        return _reply(_stream(check, store, key))
+        return _reply(_stream(check, store))
     data = body_bytes()
-    replay = Replay(key, data) if key else None
+    once = replay(data)
     value = read_json(data)
     if not isinstance(value, list):
-        return _reply(store(check(value), [], replay))
+        return _reply(store(check(value), [], once))
     if len(value) > MAX_ROWS:
         raise TooLarge(f"body: {len(value)} rows, at most {MAX_ROWS}; send lines as {NDJSON}")
     rows, refused = _sort(enumerate(value), check)
-    return _reply(store(rows, refused, replay))
+    return _reply(store(rows, refused, once))
 
 
-def _stream(check: Check, store: Store, key: str | None) -> Outcome:
+def replay(body: bytes, part: str = "") -> Replay | None:
+    """Return the caller's idempotency key with what it came with; None without one.
+
+    Raises:
+        InvalidRequest: not a valid one.
+    """
+    key = idempotency_key()
+    # The same body on another route asks for something else.
+    return None if key is None else Replay(key + part, f"{request.method} {request.path}\n".encode() + body)
+
+
+def _stream(check: Check, store: Store) -> Outcome:
     """Store a stream chunk by chunk; each chunk is a commit of its own, so memory stays flat."""
     total = Outcome(rejected=[])
     place = untold = 0
     for number, lines in enumerate(ndjson_lines()):
         numbered = [(place + n, line) for n, line in enumerate(lines) if line.strip()]
         rows, refused = _sort(numbered, lambda line: check(read_json(line)))
-        replay = Replay(f"{key}#{number}", b"".join(lines)) if key else None
-        found = store(rows, refused, replay)
+        found = store(rows, refused, replay(b"".join(lines), f"#{number}"))
         total.accepted += found.accepted
         total.duplicates += found.duplicates
         told = MAX_ROWS - len(total.rejected)

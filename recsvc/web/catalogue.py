@@ -9,15 +9,18 @@ from typing import Any
 from flask import Response
 from pydantic import BaseModel
 
-from recsvc.errors import InvalidRequest
+from recsvc.errors import Conflict, InvalidRequest
 from recsvc.flows import catalogue
+from recsvc.flows.interactions import Receipt as Outcome
 from recsvc.intake import read_json
-from recsvc.web.bulk import take
+from recsvc.web.bulk import replay, take
 from recsvc.web.contract import Route, body_bytes, read_query, validated
 from recsvc.web.lists import shop
 from recsvc.web.outputs import CustomerOut, CustomersPage, ItemRow, ItemsPage, OfferRow, OffersPage, Receipt
 from recsvc.web.schemas import CustomerBody, ItemBody, Nothing, OfferBody, PageQuery
 
+KEYS = catalogue.KEYS
+_SPANS = {end: (start, end) for start, end in (("starts_at", "ends_at"), ("available_from", "available_to"))}
 BODIES: dict[str, type[BaseModel]] = {"items": ItemBody, "customers": CustomerBody, "offers": OfferBody}
 
 
@@ -27,7 +30,7 @@ def _put(noun: str) -> Callable[[], Response]:
 
     def view() -> Response:
         read_query(Nothing)
-        return take(check, lambda rows, refused, replay: catalogue.put(shop(), noun, rows, refused, replay))
+        return take(check, lambda rows, refused, once: catalogue.put(shop(), noun, rows, refused, once))
 
     return view
 
@@ -52,13 +55,22 @@ def _patch(noun: str) -> Callable[..., Response]:
     def view(**ids: str) -> Response:
         read_query(Nothing)
         (row_id,) = ids.values()
-        change = read_json(body_bytes())
+        data = body_bytes()
+        change = read_json(data)
         if not isinstance(change, dict):
             raise InvalidRequest("body: must be a JSON object")
-        key = catalogue.KEYS[noun]
+        key = KEYS[noun]
         if change.get(key, row_id) != row_id:
             raise InvalidRequest(f"{key}: is another than in the path", {key: "is another than in the path"})
-        return _reply(catalogue.patch(shop(), noun, row_id, lambda before: _row(noun, {**_given(before), **change})))
+
+        def check(before: dict[str, Any]) -> dict[str, Any]:
+            row = _checked(noun, {**_given(before), **change})
+            end = _backwards(row)
+            if end and not set(_SPANS[end]) <= change.keys():
+                raise Conflict(f"{end}: is not after the start that is stored", {end: "is not after the start"})
+            return _ordered(row)
+
+        return _reply(catalogue.patch(shop(), noun, row_id, check, replay(data)))
 
     return view
 
@@ -66,8 +78,8 @@ def _patch(noun: str) -> Callable[..., Response]:
 def _delete(noun: str) -> Callable[..., Response]:
     def view(**ids: str) -> Response:
         read_query(Nothing)
-        catalogue.delete(shop(), noun, *ids.values())
-        return _reply({"accepted": 1, "duplicates": 0, "rejected": []})
+        (row_id,) = ids.values()
+        return _reply(catalogue.delete(shop(), noun, row_id, replay(b"")))
 
     return view
 
@@ -78,22 +90,38 @@ def _row(noun: str, value: Any) -> dict[str, Any]:
     Raises:
         InvalidRequest: names the field.
     """
+    return _ordered(_checked(noun, value))
+
+
+def _checked(noun: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidRequest("body: must be a JSON object")
     row = validated(BODIES[noun], value).model_dump()
-    for start, end in (("starts_at", "ends_at"), ("available_from", "available_to")):
-        if row.get(start) is not None and row.get(end) is not None and row[end] <= row[start]:
-            raise InvalidRequest(f"{end}: must be after {start}", {end: f"must be after {start}"})
     if noun == "items" and row["created_at"] is None:
         row["created_at"] = datetime.now(UTC)
     return row
+
+
+def _ordered(row: dict[str, Any]) -> dict[str, Any]:
+    end = _backwards(row)
+    if end:
+        raise InvalidRequest(f"{end}: must be after {_SPANS[end][0]}", {end: f"must be after {_SPANS[end][0]}"})
+    return row
+
+
+def _backwards(row: dict[str, Any]) -> str | None:
+    """Return the name of an end that is not after its start."""
+    for end, (start, _) in _SPANS.items():
+        if row.get(start) is not None and row.get(end) is not None and row[end] <= row[start]:
+            return end
+    return None
 
 
 def _given(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if value is not None}
 
 
-def _reply(value: dict[str, Any]) -> Response:
+def _reply(value: dict[str, Any] | Outcome) -> Response:
     out = Response(catalogue.encode(value), content_type="application/json")
     out.headers["Cache-Control"] = "private, no-cache"
     return out
@@ -103,7 +131,7 @@ def _routes() -> list[Route]:
     rows: dict[str, type[BaseModel]] = {"items": ItemRow, "customers": CustomerOut, "offers": OfferRow}
     pages: dict[str, type[BaseModel]] = {"items": ItemsPage, "customers": CustomersPage, "offers": OffersPage}
     found = []
-    for noun, key in catalogue.KEYS.items():
+    for noun, key in KEYS.items():
         one, body = f"/v1/{noun}/{{{key}}}", BODIES[noun]
         found += [
             Route("PUT", f"/v1/{noun}", f"Write {noun} whole", _put(noun), scope="catalog", body=body,

@@ -11,13 +11,12 @@ from flask import Response
 from recsvc.concepts import KINDS
 from recsvc.errors import InvalidRequest
 from recsvc.flows import interactions
-from recsvc.flows.interactions import Replay
 from recsvc.foreign import native
-from recsvc.web.bulk import take
-from recsvc.web.contract import Route, idempotency_key, read_body, read_query, validated
+from recsvc.web.bulk import replay, take
+from recsvc.web.contract import Route, read_body, read_query, validated
 from recsvc.web.lists import shop
 from recsvc.web.outputs import Merged, Receipt
-from recsvc.web.schemas import InteractionBody, InteractionsQuery, MergeBody, Nothing, SurveyBody
+from recsvc.web.schemas import SCORES, InteractionBody, InteractionsQuery, MergeBody, Nothing, SurveyBody
 
 Rows = list[dict[str, Any]]
 
@@ -29,21 +28,19 @@ def post() -> Response:
     def check(value: Any) -> Rows:
         return [checked(one) for one in native(source, value)]
 
-    return take(check, lambda rows, refused, replay: interactions.record(shop(), rows, refused, replay))
+    return take(check, lambda rows, refused, once: interactions.record(shop(), rows, refused, once))
 
 
 def post_surveys() -> Response:
     """Store survey answers; the answer comes after the commit."""
     read_query(Nothing)
-    return take(_survey, lambda rows, refused, replay: interactions.record_surveys(shop(), rows, refused, replay))
+    return take(_survey, lambda rows, refused, once: interactions.record_surveys(shop(), rows, refused, once))
 
 
 def merge(customer_id: str) -> Response:
     """Let an anonymous session count for a customer."""
     body = read_body(MergeBody)
-    key = idempotency_key()
-    replay = Replay(key, f"{customer_id}\n{body.session_id}".encode()) if key else None
-    found = interactions.merge(shop(), customer_id, body.session_id, replay)
+    found = interactions.merge(shop(), customer_id, body.session_id, replay(body.session_id.encode()))
     return Response(msgspec.json.encode(found), content_type="application/json")
 
 
@@ -64,7 +61,7 @@ def checked(value: Any) -> dict[str, Any]:
         if needed and given is None:
             why = f"is missing; {body.kind} needs it" if name != "customer_id" else "is missing, and so is session_id"
             raise InvalidRequest(f"{name}: {why}", {name: why})
-    given_fields = body.model_dump(exclude_none=True)
+    given_fields = {name: given for name, given in body.__dict__.items() if given is not None}
     given_fields.setdefault("occurred_at", datetime.now(UTC))
     return given_fields
 
@@ -73,7 +70,7 @@ def _survey(value: Any) -> Rows:
     if not isinstance(value, dict):
         raise InvalidRequest("body: must be a JSON object")
     body = validated(SurveyBody, value)
-    low, high = {"nps": (0, 10), "csat": (1, 5), "ces": (1, 7)}[body.kind]
+    low, high = SCORES[body.kind]
     if not low <= body.score <= high:
         why = f"{body.score}, must be {low} to {high} for {body.kind}"
         raise InvalidRequest(f"score: {why}", {"score": why})

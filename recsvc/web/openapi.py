@@ -82,15 +82,23 @@ def _operation(route: Route) -> dict[str, Any]:
         "security": [{"key": [route.scope]}, {"bearer": [route.scope]}] if route.scope else [],
     }  # fmt: skip
     if route.body:
-        one = _ref(route.body)
-        if route.patch:
-            one = {"type": "object", "description": f"Any of the fields of {route.body.__name__}."}
-        either = {"oneOf": [one, {"type": "array", "items": one, "maxItems": 1000}]} if route.many else one
+        one = _changes(route.body) if route.patch else _ref(route.body)
+        # Each row is judged by itself: one that is no such object is named in `rejected` and fails nothing else.
+        row = {"anyOf": [one, {}]}
+        either = {"oneOf": [one, {"type": "array", "items": row, "maxItems": 1000}]} if route.many else one
         content = {"application/json": {"schema": either}}
         if route.many:
-            content["application/x-ndjson"] = {"schema": one}
+            content["application/x-ndjson"] = {"schema": row}
         operation["requestBody"] = {"required": True, "content": content}
     return operation
+
+
+def _changes(body: type[BaseModel]) -> dict[str, Any]:
+    """Return the schema of a change: any of the fields, but the id, which the path gives."""
+    schema = body.model_json_schema(ref_template="#/components/schemas/{model}")
+    fields = {name: field for name, field in schema["properties"].items() if name not in catalogue.KEYS.values()}
+    return {"type": "object", "description": f"Any of the fields of {body.__name__}.", "properties": fields,
+            "additionalProperties": False}  # fmt: skip
 
 
 def _responses(route: Route) -> dict[str, Any]:
@@ -106,12 +114,11 @@ def _responses(route: Route) -> dict[str, Any]:
                      "503": "The database is away, and nothing was kept; send it again."}  # fmt: skip
     if "{item_id}" in route.path or "{offer_id}" in route.path or (route.path == "/v1/customers/{customer_id}"):
         statuses["404"] = "There is none of that id."
+    if route.body or route.method == "DELETE":
+        statuses |= {"409": "The idempotency key was used with another body.",
+                     "503": "Nothing was kept; send it again."}  # fmt: skip
     if route.body:
-        statuses |= {
-            "409": "The idempotency key was used with another body.",
-            "413": "Body over 1 MiB.",
-            "415": "Not JSON.",
-        }
+        statuses |= {"413": "Body over 1 MiB, or more than 1,000 rows.", "415": "Not JSON."}
     wait = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
     problem = {"application/problem+json": {"schema": _ref(Problem)}}
     found = {"200": good} | {code: {"description": text, "content": problem} for code, text in statuses.items()}
@@ -130,14 +137,18 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
         {"name": name, "in": "path", "required": True, "schema": ID_SCHEMA}
         for name in re.findall(r"\{(\w+)\}", route.path)
     ]
-    if route.body:
+    if route.body or route.method == "DELETE":
         text = "Sent again with the same body, the answer is the same and nothing happens twice."
         found.append({"name": "Idempotency-Key", "in": "header", "schema": ID_SCHEMA, "description": text})
     if route.query is None:
         return found
     schema = route.query.model_json_schema()
     for name, field in schema.get("properties", {}).items():
-        kept = {key: value for key, value in field.items() if key != "title"}
+        # What is not given is null in the model; a query string itself cannot say null.
+        (some, *_) = [one for one in field.get("anyOf", [{}]) if one.get("type") != "null"]
+        kept = {key: value for key, value in {**some, **field}.items() if key not in {"title", "anyOf"}}
+        if kept.get("default", "") is None:
+            del kept["default"]
         found.append({"name": name, "in": "query", "required": name in schema.get("required", []), "schema": kept})
     return found
 

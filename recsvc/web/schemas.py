@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
 
 from recsvc import intake
-from recsvc.concepts import CHANNELS, KIND_NAMES, OFFER_KINDS, PLACEMENTS
+from recsvc.concepts import CHANNELS, KIND_NAMES, KINDS, OFFER_KINDS, PLACEMENTS
 from recsvc.foreign import SOURCES
 
 ID_SCHEMA: dict[str, Any] = {
     "type": "string", "minLength": 1, "maxLength": intake.ID_BYTES,
+    "pattern": r"^(?!\.{1,2}$)[^\u0000-\u001f\u007f-\u009f]*$",
     "description": "1 to 256 bytes of UTF-8; any character but controls; not '.' or '..'.",
 }  # fmt: skip
+_NO_NUL: Final = r"^[^\u0000]*$"
+# What JSON Schema calls a date-time, within the years that are taken.
+_MOMENT: Final = {"type": "string", "format": "date-time", "pattern": r"^(199[0-9]|20[0-9]{2})-"}
+_EPOCH: Final = {
+    "type": "number",
+    "minimum": intake.EARLIEST.timestamp(),
+    "exclusiveMaximum": intake.LATEST.timestamp(),
+}
 
 
 def _moment(value: object, info: ValidationInfo) -> datetime:
@@ -46,22 +55,32 @@ def _one_of_schema(values: tuple[str, ...], description: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "enum": list(values), "description": description})
 
 
+def _integral(value: object) -> object:
+    """Return 2.0 as 2: JSON knows one kind of number, and writers of many languages put the point there."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _plain(text: str) -> str:
     if "\x00" in text:
         raise ValueError("must not hold NUL")
     return text
 
 
+_INTEGRAL: Final = BeforeValidator(_integral)
+Count = Annotated[int, Field(ge=0, le=intake.MAX_INT), _INTEGRAL]
+Stars = Annotated[int, Field(ge=1, le=5), _INTEGRAL]
 Id = Annotated[str, BeforeValidator(intake.identifier), WithJsonSchema(ID_SCHEMA)]
 Moment = Annotated[
     datetime,
     BeforeValidator(_moment),
-    WithJsonSchema({"oneOf": [{"type": "string", "format": "date-time"}, {"type": "number"}],
+    WithJsonSchema({"oneOf": [_MOMENT, _EPOCH],
                     "description": "RFC 3339 with a time zone, or epoch seconds; at most ten minutes ahead."}),
 ]  # fmt: skip
 Limit = Annotated[int, _whole(1, 100), _whole_schema(1, 100, "How many at most.")]
 WindowDays = Annotated[int, _whole(1, 365), _whole_schema(1, 365, "Days to look back.")]
-Text = Annotated[str, Field(max_length=1000), AfterValidator(_plain)]
+_TEXT: Final = {"pattern": _NO_NUL}
+Text = Annotated[str, Field(max_length=1000, json_schema_extra=_TEXT), AfterValidator(_plain)]
+Title = Annotated[str, Field(min_length=1, max_length=1000, json_schema_extra=_TEXT), AfterValidator(_plain)]
 Placement = Annotated[str, _one_of(PLACEMENTS), _one_of_schema(PLACEMENTS, "Where it is shown.")]
 Kind = Annotated[str, _one_of(KIND_NAMES), _one_of_schema(KIND_NAMES, "What happened.")]
 Channel = Annotated[str, _one_of(CHANNELS), _one_of_schema(CHANNELS, "Through which channel.")]
@@ -122,17 +141,35 @@ class LineIn(In):
     """A line of an order."""
 
     item_id: Id
-    quantity: int | None = Field(None, ge=0, le=intake.MAX_INT)
-    value_cents: int | None = Field(None, ge=0, le=intake.MAX_INT)
-    stars: int | None = Field(None, ge=1, le=5)
+    quantity: Count | None = None
+    value_cents: Count | None = None
+    stars: Stars | None = None
     reason: Text | None = None
     properties: dict[str, Any] | None = None
+
+
+def _given(name: str) -> dict[str, Any]:
+    return {"required": [name], "properties": {name: {"not": {"type": "null"}}}}
+
+
+def _needs(schema: dict[str, Any]) -> None:
+    """Say in the schema what an interaction must name besides its fields: who, and what its kind is about."""
+    lines, none = _given("items"), {"properties": {"item_id": {"type": "null"}}}
+    item = [name for name, kind in KINDS.items() if kind.needs_item]
+    offer = [name for name, kind in KINDS.items() if kind.needs_offer]
+    schema["allOf"] = [
+        {"anyOf": [_given("customer_id"), _given("session_id")]},
+        {"anyOf": [{"properties": {"items": {"type": "null"}}}, none]},
+        {"anyOf": [{"properties": {"kind": {"not": {"enum": item}}}}, _given("item_id"), lines]},
+        {"anyOf": [{"properties": {"kind": {"not": {"enum": offer}}}}, _given("offer_id")]},
+    ]
 
 
 class InteractionBody(In):
     """One interaction: of a customer, or of an anonymous session. `items` are the lines of an order, each of which
     becomes an interaction of its own."""
 
+    model_config = ConfigDict(json_schema_extra=_needs)
     customer_id: Id | None = None
     session_id: Id | None = None
     kind: Kind
@@ -140,33 +177,45 @@ class InteractionBody(In):
     interaction_id: Id | None = Field(None, description="Sent twice, it has one effect. Derived when missing.")
     item_id: Id | None = None
     occurred_at: Moment | None = Field(None, description="When it happened; now when missing.")
-    quantity: int | None = Field(None, ge=0, le=intake.MAX_INT)
-    value_cents: int | None = Field(None, ge=0, le=intake.MAX_INT)
+    quantity: Count | None = None
+    value_cents: Count | None = None
     currency: str | None = Field(None, pattern="^[A-Z]{3}$")
     order_id: Id | None = None
     channel: Channel | None = None
-    stars: int | None = Field(None, ge=1, le=5)
+    stars: Stars | None = None
     reason: Text | None = None
     subject: Text | None = None
     ref: Id | None = None
     recommendation_id: Id | None = None
-    slot: int | None = Field(None, ge=1, le=1000)
+    slot: Annotated[int, Field(ge=1, le=1000), _INTEGRAL] | None = None
     offer_id: Id | None = None
     campaign_id: Id | None = None
     send_id: Id | None = None
     properties: dict[str, Any] | None = None
 
 
+SCORES: Final = {"nps": (0, 10), "csat": (1, 5), "ces": (1, 7)}
+
+
+def _scores(schema: dict[str, Any]) -> None:
+    """Say in the schema which scores each question has."""
+    schema["oneOf"] = [
+        {"properties": {"kind": {"const": kind}, "score": {"minimum": low, "maximum": high}}}
+        for kind, (low, high) in SCORES.items()
+    ]
+
+
 class SurveyBody(In):
     """An answer to a survey: NPS 0 to 10, CSAT 1 to 5, CES 1 to 7."""
 
+    model_config = ConfigDict(json_schema_extra=_scores)
     customer_id: Id
-    kind: Annotated[str, _one_of(("nps", "csat", "ces")), _one_of_schema(("nps", "csat", "ces"), "Which question.")]
-    score: int = Field(ge=0, le=10)
+    kind: Annotated[str, _one_of(tuple(SCORES)), _one_of_schema(tuple(SCORES), "Which question.")]
+    score: Annotated[int, Field(ge=0, le=10), _INTEGRAL]
     survey_id: Id | None = Field(None, description="Sent twice, it has one effect. Derived when missing.")
     occurred_at: Moment | None = Field(None, description="When it was answered; now when missing.")
     channel: Channel | None = None
-    comment: Annotated[str, Field(max_length=10_000), AfterValidator(_plain)] | None = None
+    comment: Annotated[str, Field(max_length=10_000, json_schema_extra=_TEXT), AfterValidator(_plain)] | None = None
     about: Id | None = Field(None, description="What it is about: an order, an item, a contact.")
 
 
@@ -180,18 +229,16 @@ class MergeBody(In):
 class PageQuery(In):
     """Parameters of a listing."""
 
-    cursor: Annotated[str, Field(max_length=1024)] | None = Field(None, description="From the page before.")
+    cursor: Id | None = Field(None, description="From the page before: the id after which this one begins.")
     limit: Annotated[int, _whole(1, 1000), _whole_schema(1, 1000, "How many at most.")] = 100
 
 
-Cents = Annotated[int, Field(ge=0, le=intake.MAX_INT)]
 Currency = Annotated[str, Field(pattern="^[A-Z]{3}$")]
 Words = Annotated[list[Text], Field(max_length=50)]
 AnyMoment = Annotated[
     datetime,
     BeforeValidator(lambda value: intake.moment(value, intake.LATEST)),
-    WithJsonSchema({"oneOf": [{"type": "string", "format": "date-time"}, {"type": "number"}],
-                    "description": "RFC 3339 with a time zone, or epoch seconds; before 2100."}),
+    WithJsonSchema({"oneOf": [_MOMENT, _EPOCH], "description": "RFC 3339 with a time zone, or epoch seconds."}),
 ]  # fmt: skip
 
 
@@ -200,13 +247,13 @@ class ItemBody(In):
 
     item_id: Id
     parent_id: Id | None = None
-    title: Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_plain)]
+    title: Title
     categories: Words = []
     brand: Text | None = None
-    price_cents: Cents | None = None
-    cost_cents: Cents | None = None
+    price_cents: Count | None = None
+    cost_cents: Count | None = None
     currency: Currency | None = None
-    stock: Cents | None = None
+    stock: Count | None = None
     active: bool = True
     created_at: AnyMoment | None = Field(None, description="Now when missing.")
     available_from: AnyMoment | None = None
@@ -233,7 +280,7 @@ class CustomerBody(In):
     quiet_hours: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$")] | None = Field(
         None, description="As 21:00-08:00, in the customer's time zone."
     )
-    contact_cap: Annotated[int, Field(ge=0, le=1000)] | None = None
+    contact_cap: Annotated[int, Field(ge=0, le=1000), _INTEGRAL] | None = None
     profiling: bool = True
     preferences: Words = []
 
@@ -242,11 +289,11 @@ class OfferBody(In):
     """An offer, whole. It is open to every customer while it is active and within its dates."""
 
     offer_id: Id
-    name: Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_plain)]
+    name: Title
     kind: Annotated[str, _one_of(OFFER_KINDS), _one_of_schema(OFFER_KINDS, "What it gives.")]
     benefit: Text | None = None
-    value_cents: Cents | None = None
-    cost_cents: Cents | None = None
+    value_cents: Count | None = None
+    cost_cents: Count | None = None
     currency: Currency | None = None
     starts_at: AnyMoment | None = None
     ends_at: AnyMoment | None = None

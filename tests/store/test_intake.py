@@ -246,3 +246,34 @@ def test_no_bytes_break_the_reader(body: bytes) -> None:
 
 def test_brackets_in_a_string_are_not_depth() -> None:
     assert intake.read_json(json.dumps({"a": "[" * 500 + '"' + "{" * 500}).encode())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 32 + b"]" * 32, b"[" * 33 + b"]" * 33, b'{"a":' * 33 + b"1" + b"}" * 33, b'["' + b"[" * 99 + b'"]',
+        b'["' + b"]" * 99 + b'",' + b"[" * 40 + b"]" * 40 + b"]", b'["\\"' + b"[" * 40 + b'"]', b"[{}," * 20 + b"1" + b"]" * 20,
+        b'["\\\\",' + b"[" * 40 + b"]" * 40 + b"]",
+    ],
+)  # fmt: skip
+def test_the_quick_look_at_the_depth_agrees_with_the_count(body: bytes) -> None:
+    """Brackets in strings, escapes: what the quick look passes is no deeper than 32, and what is deeper is refused."""
+    assert not intake._shallow(body) or intake._depth(body) <= intake.MAX_DEPTH
+    deep = intake._depth(body) > intake.MAX_DEPTH
+    if deep:
+        with pytest.raises(InvalidRequest, match="nested deeper"):
+            intake.read_json(body)
+    else:
+        assert intake.read_json(body) is not None
+
+
+@given(
+    st.recursive(
+        st.text('[]{}\\"a', max_size=4),
+        lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text('[{\\"'), inner, max_size=2),
+        max_leaves=40,
+    )
+)
+def test_no_text_makes_the_quick_look_wrong(value: object) -> None:
+    body = json.dumps(value).encode()
+    assert not intake._shallow(body) or intake._depth(body) <= intake.MAX_DEPTH

@@ -34,6 +34,7 @@ def _log(*rows: tuple[str, str, str, float, str | None], **more: Any) -> Log:
         "stars": pa.array(more.get("stars", [None] * len(rows)), pa.int64()),
         "reason": pa.array(more.get("reason", [None] * len(rows)), pa.string()),
         "order_id": pa.array(columns["order_id"], pa.string()),
+        "quantity": pa.array(more.get("quantity", [None] * len(rows)), pa.int64()),
     })  # fmt: skip
     return from_table(table, {})
 
@@ -43,7 +44,7 @@ def test_vectorised_weights_equal_the_one_rule() -> None:
     cases += [("review", stars, None) for stars in range(1, 6)]
     cases += [("return", None, reason) for reason in ("wrong_size", "defective", "disliked", "other")]
     log = _log(
-        *[("c", f"i{n}", kind, 1.0, None) for n, (kind, _, _) in enumerate(cases)],
+        *[("c", f"i{n:02}", kind, 1.0, None) for n, (kind, _, _) in enumerate(cases)],
         stars=[stars for _, stars, _ in cases], reason=[reason for *_, reason in cases],
     )  # fmt: skip
     assert log.events.weights.tolist() == [interaction_weight(kind, stars, why, {}) for kind, stars, why in cases]
@@ -199,3 +200,26 @@ def test_fitting_leaves_every_history_as_it_was() -> None:
     after, _ = fit.arrays(log, small())
     assert after.offsets.tolist() == before.offsets.tolist() == [0, 2, 4, 5]
     assert after.history.item_rows.tolist() == before.history.item_rows.tolist()
+
+
+def test_returns_belong_to_the_purchase_they_undo() -> None:
+    rows = [
+        ("c", "a", "return", 12.0, "C9"), ("c", "a", "purchase", 20.0, "1"), ("c", "a", "purchase", 19.0, "2"),
+        ("c", "a", "purchase", 11.0, "3"), ("c", "a", "return", 13.0, "C8"), ("d", "b", "purchase", 17.0, "4"),
+        ("d", "b", "return", 17.0, "4"), ("d", "z", "return", 14.0, "C7"), ("e", "a", "purchase", 30.0, "5"),
+    ]  # fmt: skip
+    log = _log(*rows, quantity=[1, 1, 5, 1, 5, 2, 1, 1, 1])
+    e = log.events
+    named = {
+        (log.customer_ids[who], log.item_ids[item], float(round((NOW.timestamp() - at) / DAY))): order
+        for who, item, at, order, back in zip(log.customers, e.item_rows, e.at, e.orders, log.returned, strict=True)
+        if not back
+    }
+    found = sorted(
+        (float(round((NOW.timestamp() - at) / DAY)), int(order)) for at, order in zip(e.at[log.returned], e.orders[log.returned], strict=True)
+    )  # fmt: skip
+    orders = dict(found)
+    assert orders[13.0] == named["c", "a", 19.0]  # five came back of the order of five
+    assert orders[12.0] == named["c", "a", 20.0]  # the newest earlier one is used up
+    assert orders[17.0] == named["d", "b", 17.0]  # the same order
+    assert orders[14.0] not in named.values()  # of a purchase that is not here

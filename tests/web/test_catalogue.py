@@ -78,7 +78,7 @@ def test_a_listing_shows_every_row_once(client: Any) -> None:
         seen += [row["item_id"] for row in page["items"]]
         cursor = page["cursor"]
     assert len(seen) == len(set(seen)) == 61 and seen == sorted(seen)
-    assert client.get("/v1/items?cursor=zz").status_code == 400
+    assert client.get("/v1/items?cursor=%00").status_code == 400
     assert (
         "cursor" in client.get("/v1/offers?limit=2").json
         and len(client.get("/v1/customers?limit=5").json["customers"]) == 5
@@ -146,3 +146,31 @@ def test_a_change_of_one_item_leaves_the_rest_as_a_full_build_would(client: Any)
     assert {k: v.tolist() for k, v in snapshot.categories.items()} == {
         k: v.tolist() for k, v in whole.categories.items()
     }
+
+
+def test_a_key_replays_a_change_and_a_deletion(client: Any) -> None:
+    key = {"Idempotency-Key": "once"}
+    first = client.patch("/v1/items/tea-05", json={"stock": 4}, headers=key).json
+    client.patch("/v1/items/tea-05", json={"stock": 9})
+    assert client.patch("/v1/items/tea-05", json={"stock": 4}, headers=key).json == first
+    assert client.get("/v1/items/tea-05").json["stock"] == 9
+    assert client.patch("/v1/items/tea-05", json={"stock": 5}, headers=key).status_code == 409
+    gone = {"Idempotency-Key": "gone"}
+    for _ in range(2):
+        assert client.delete("/v1/items/tea-05", headers=gone).json["accepted"] == 1
+    assert client.delete("/v1/items/tea-05").status_code == 404
+    assert client.delete("/v1/items/tea-06", headers=gone).status_code == 409
+
+
+def test_there_are_no_lists_around_an_item_that_is_gone(client: Any) -> None:
+    assert client.get("/v1/items/tea-05/similar").status_code == 200
+    client.delete("/v1/items/tea-05")
+    for name in ("similar", "bought-together"):
+        assert client.get(f"/v1/items/tea-05/{name}").status_code == 404
+
+
+def test_an_end_that_contradicts_the_start_that_is_stored_is_a_conflict(client: Any) -> None:
+    reply = client.patch("/v1/offers/to-come", json={"ends_at": "2020-01-01T00:00:00Z"})
+    assert reply.status_code == 409 and reply.json["errors"][0]["field"] == "ends_at"
+    both = {"starts_at": "2021-01-01T00:00:00Z", "ends_at": "2020-01-01T00:00:00Z"}
+    assert client.patch("/v1/offers/to-come", json=both).status_code == 400

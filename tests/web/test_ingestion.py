@@ -146,6 +146,24 @@ def test_the_names_of_other_systems_are_understood(client: Any, source: str) -> 
     assert _post(client, [event, {"nonsense": 1}], source).json["rejected"][0]["index"] == 1
 
 
+NONSENSE = [
+    ("ga4", {"name": "view_item", "timestamp_micros": 10**400, "user_id": "u", "params": {"items": [{"item_id": "a"}]}}),
+    ("ga4", {"name": "view_item", "user_id": ["u"], "params": {"items": [{"item_id": "a"}]}}),
+    ("ga4", {"name": "purchase", "user_id": "u", "params": {"items": [{"item_id": "a", "price": 1, "quantity": [2]}]}}),
+    ("ga4", {"name": "purchase", "user_id": "u", "params": {"items": [{"item_id": "a", "price": 1, "quantity": "99999999"}]}}),
+    ("snowplow", {"type": "promo_view", "user_id": "u", "contexts_com_snowplowanalytics_snowplow_ecommerce_promotion_1": ["x"]}),
+    ("personalize", {"userId": {"a": 1}, "eventList": [{"eventType": "View", "itemId": "a"}]}),
+    ("personalize", {"userId": "u", "eventType": "View", "itemId": "a", "impression": 5}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("source", "event"), NONSENSE)
+def test_foreign_fields_of_another_type_are_named(client: Any, source: str, event: dict[str, Any]) -> None:
+    reply = _post(client, event, source)
+    assert reply.status_code == 400 and reply.json["errors"], reply.data
+    assert not _stored(client)
+
+
 @pytest.mark.parametrize("source", [*FOREIGN, "native"])
 @pytest.mark.parametrize("event", [{}, {"events": 5}, {"eventList": [1]}, {"event": "Order Completed", "properties": []},
                                    {"name": "purchase", "params": {"items": 7}}, {"FeedbackType": []}, {"type": {}}, {"items": [{}]}])  # fmt: skip
@@ -180,6 +198,11 @@ def test_what_a_session_did_counts_after_the_merge(client: Any) -> None:
     assert after.json["items"][0]["item_id"] not in gone
 
 
+def test_a_callers_id_cannot_stand_in_the_way_of_a_merge(client: Any) -> None:
+    _post(client, {"session_id": "anon-2", "kind": "view", "item_id": "coffee-01", "interaction_id": "merge:anon-2"})
+    assert client.post("/v1/customers/walk-in/merge", json={"from": "anon-2"}).json == {"merged": 1, "already": 0}
+
+
 @pytest.mark.parametrize("body", [{}, {"from": ""}, {"from": 1}, {"from": "a", "to": "b"}, {"session_id": "a", "x": 1}])
 def test_a_bad_merge_is_named(client: Any, body: dict[str, Any]) -> None:
     assert client.post("/v1/customers/c3/merge", json=body).status_code == 400
@@ -195,6 +218,25 @@ def test_a_key_replays_the_answer_and_refuses_another_body(client: Any) -> None:
     assert other.status_code == 409 and other.json["errors"][0]["field"] == "Idempotency-Key"
     assert _post(client, row, **{"Idempotency-Key": "k2"}).json["accepted"] == 1
     assert _post(client, row, **{"Idempotency-Key": "x" * 300}).status_code == 400
+
+
+def test_a_key_of_another_route_is_refused_not_replayed(client: Any) -> None:
+    key = {"Idempotency-Key": "k9"}
+    assert client.put("/v1/items", json=[], headers=key).status_code == 200
+    assert client.post("/v1/interactions", json=[], headers=key).status_code == 409
+
+
+def test_an_orders_id_may_be_as_long_as_an_id(client: Any) -> None:
+    lines = [{"item_id": "tea-01"}, {"item_id": "tea-02"}]
+    order = {"interaction_id": "é" * 128, "customer_id": "c3", "kind": "purchase", "occurred_at": AT, "items": lines}
+    assert _post(client, order).json["accepted"] == 2
+    assert _post(client, order).json["duplicates"] == 2
+
+
+def test_two_point_zero_is_two(client: Any) -> None:
+    body = json.dumps({**VIEW, "kind": "purchase", "quantity": 2.0})
+    assert client.post("/v1/interactions", data=body, content_type="application/json").json["accepted"] == 1
+    assert [row.quantity for row in _stored(client)] == [2]
 
 
 @on_both

@@ -1,0 +1,49 @@
+"""schemathesis over the whole OpenAPI document, with all its checks, against a served shop: what the document allows is
+taken, what it forbids is refused, every answer is one it describes, and none is a 5xx."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+SEEDS = (2, 3, 4, 5)
+
+
+def _run(serve: Any, folder: Path, *options: str) -> str:
+    # One worker: another hears of a deletion a moment later, and the checks do not wait.
+    service = serve(rate_per_second=0, workers=1)
+    command = [
+        str(Path(sys.executable).parent / "st"), "--config-file", str(HERE / "schemathesis.toml"), "run",
+        f"{service.url}/openapi.json", "--no-color", "--checks", "all", "--continue-on-failure",
+        "-H", f"X-API-Key: {service.key}", *options,
+    ]  # fmt: skip
+    variables = {"SCHEMATHESIS_HOOKS": "tests.contracts.hooks", "PYTHONPATH": str(HERE.parents[1])}
+    done = subprocess.run(
+        command, cwd=folder, env={**os.environ, **variables}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
+    assert "only 401/403" not in done.stdout  # it was let in, so it saw more than the door
+    return done.stdout
+
+
+def test_the_service_keeps_to_its_document(serve: Any, tmp_path: Path) -> None:
+    said = _run(serve, tmp_path, "--seed", "1", "--max-examples", "3")
+    for phase in ("Coverage", "Fuzzing", "Stateful"):
+        assert f"✅ {phase}" in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_service_keeps_to_its_document_at_length(serve: Any, tmp_path: Path, seed: int) -> None:
+    _run(serve, tmp_path, "--seed", str(seed), "--max-examples", "30")
+
+
+@pytest.mark.slow
+def test_what_the_document_forbids_is_refused(serve: Any, tmp_path: Path) -> None:
+    _run(serve, tmp_path, "--seed", "7", "--max-examples", "60", "--mode", "negative", "--phases", "fuzzing")
