@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
@@ -20,17 +20,8 @@ from recsvc.errors import InvalidRequest
 from recsvc.store import customers, facts, interactions, live
 from training import evaluate, fit
 from training.config import Config
+from training.progress import Progress
 from training.sources import Log, from_store
-
-
-class Progress(Protocol):
-    """How a run tells where it is. `step` begins a part of `total` units; `at` says how many are done."""
-
-    def step(self, name: str, total: int | None = None) -> None:
-        """Begin a part of the run."""
-
-    def at(self, done: int) -> None:
-        """Say how much of the part is done."""
 
 
 @dataclass(frozen=True, slots=True)
