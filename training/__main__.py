@@ -9,7 +9,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich import box
@@ -22,6 +22,7 @@ from recsvc.errors import RecsvcError
 from recsvc.settings import configs_folder
 from recsvc.settings import load as load_settings
 from recsvc.store import database
+from training.benchmark import command as benchmark
 
 BAD_INPUT = 2
 console = Console(stderr=True)
@@ -132,6 +133,15 @@ def _table(rows: dict[str, dict[str, float]], title: str) -> Table:
             cells += [f"{row[metric]:.4f}", f"{(row[f'{metric}_high'] - row[f'{metric}_low']) / 2:.4f}"]
         table.add_row(name, *(cells if row["lead_low"] or row["lead_high"] else [*cells[:-2], "", ""]))
     return table
+
+
+def _recipe(*task: Any) -> Any:
+    from training.benchmark.baselines import simplest
+
+    return simplest(*task)
+
+
+app.add_typer(benchmark.build(_recipe, Bars), name="benchmark")
 
 
 def main() -> None:
