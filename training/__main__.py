@@ -9,7 +9,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
@@ -23,6 +23,11 @@ from recsvc.settings import configs_folder
 from recsvc.settings import load as load_settings
 from recsvc.store import database
 from training.benchmark import command as benchmark
+
+if TYPE_CHECKING:
+    from training.benchmark.protocols import Rankings, Task
+    from training.config import Config
+    from training.progress import Progress
 
 BAD_INPUT = 2
 console = Console(stderr=True)
@@ -135,10 +140,10 @@ def _table(rows: dict[str, dict[str, float]], title: str) -> Table:
     return table
 
 
-def _recipe(*task: Any) -> Any:
-    from training.benchmark.baselines import simplest
+def _recipe(task: Task, config: Config, progress: Progress) -> Rankings:
+    from training.recipe import fit_and_rank
 
-    return simplest(*task)
+    return fit_and_rank(task, config, progress)
 
 
 app.add_typer(benchmark.build(_recipe, Bars), name="benchmark")

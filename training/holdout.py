@@ -73,7 +73,7 @@ def hold_out(log: Log, settings: Settings, least: int, seed: int) -> Held | None
 
 def _by_time(log: Log, where: Array, since: Array, chosen: Array, settings: Settings) -> tuple[Log, list[Fold]]:
     customers, at = log.customers[where], log.events.at[where]
-    folds = min(max(-(-settings.customers // max(len(chosen), 1)), 1), settings.visits)
+    folds = min(max(round(settings.customers / max(len(chosen), 1)), 1), settings.visits)
     size = int(log.customers.max()) + 1
     # cuts[j, customer]: when the customer's (j + 1)th newest visit began; the oldest visit is never held back.
     cuts = np.full((folds, size), np.iinfo(np.int64).max)
