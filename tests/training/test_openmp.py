@@ -44,3 +44,21 @@ assert "memfd:libgomp.so.1" in open("/proc/self/maps").read()
         tmp_path,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_where_there_is_none_at_all_training_goes_on_and_says_so(tmp_path: Path) -> None:
+    # Another package under the name of the one that carries it.
+    (tmp_path / "sklearn").mkdir()
+    (tmp_path / "sklearn" / "__init__.py").touch()
+    done = _run(
+        """
+import numpy as np
+from training import openmp, ranker
+assert not openmp.load()
+assert ranker.train(np.eye(2, dtype=np.float32), np.array([0, 1]), np.array([2]), 1, 1, ["a", "b"]) is None
+print(ranker.unavailable())
+""",
+        tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "libgomp.so.1" in done.stdout and "without a ranker" in done.stdout
