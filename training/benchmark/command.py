@@ -17,6 +17,7 @@ from training.progress import Progress
 if TYPE_CHECKING:  # numpy and pyarrow load only when something is measured
     from training.benchmark.protocols import Case, Recipe
 
+_COLUMNS = 110
 _Bars = Callable[[], AbstractContextManager[Progress]]
 Out = Annotated[Path, typer.Option(help="Folder for metrics.json and predictions.parquet; made where there is none.")]
 Configuration = Annotated[Path | None, typer.Option("--config", help="Configuration; default: configs/training.yaml.")]
@@ -75,7 +76,8 @@ def _measure(
         case = read()
         outcome = run(case, recipe, chosen, progress)
     report.write(out, outcome, case)
-    console = Console()
+    # What is no terminal counts as 80 columns, in which the numbers would be cut.
+    console = Console(width=max(Console().width, _COLUMNS))
     console.print(report.table(outcome, case))
     for line in report.lines(outcome, case, out):
         console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsvc.artifact import Array
-from training.benchmark.protocols import Case, Task, Truth, found_in, owned
+from training.benchmark.protocols import Case, Task, Truth, found_in, held
 
 _RESAMPLES = 1000
 _DRAWS_AT_ONCE = 4_000_000
@@ -37,28 +37,29 @@ def score(rankings: Array, truth: Truth, item_count: int, ideal: int | None) -> 
     hits = found_in(pairs, np.arange(c), rankings, item_count)
     discounts = 1.0 / np.log2(np.arange(2, max(k, int(sizes.max())) + 2))
     ideals = np.cumsum(discounts)[(sizes if ideal is None else np.minimum(sizes, ideal)) - 1]
-    return Scores(
-        hits.sum(axis=1) / sizes, np.asarray(hits @ discounts[:k] / ideals), hits.any(axis=1).astype(np.float64)
-    )
+    recall, ndcg = np.asarray(hits.sum(axis=1) / sizes), np.asarray(hits @ discounts[:k] / ideals)
+    return Scores(recall, ndcg, np.asarray(hits.any(axis=1)).astype(np.float64))
 
 
-def beside(rankings: Array, task: Task) -> dict[str, float]:
+def beside(rankings: Array, task: Task, pairs: Array) -> dict[str, float]:
     """Return what rankings are beside accurate.
 
     coverage: share of the catalogue that is in any list. novelty: mean self-information of what is shown, in bits,
     −log2 of the share of customers who have the item (an item nobody has counts as one customer's). repeat_share:
     share of what is shown that the customer had before.
+
+    Args:
+        pairs: what `held` returns.
     """
     shown = rankings[rankings >= 0]
     if not len(shown):
         return {"coverage": 0.0, "novelty": 0.0, "repeat_share": 0.0}
-    pairs = np.unique(task.customers.astype(np.int64) * task.item_count + task.items)
     holders = np.maximum(np.bincount(pairs % task.item_count, minlength=task.item_count), 1)
-    customers = len(np.unique(task.customers))
+    customers = np.count_nonzero(np.bincount(task.customers))
     return {
-        "coverage": len(np.unique(shown)) / task.item_count,
+        "coverage": np.count_nonzero(np.bincount(shown)) / task.item_count,
         "novelty": float(-np.log2(holders[shown] / customers).mean()),
-        "repeat_share": float(owned(rankings, task).sum() / len(shown)),
+        "repeat_share": float(found_in(pairs, task.asked, rankings, task.item_count).sum() / len(shown)),
     }
 
 
@@ -73,7 +74,7 @@ def table(rows: dict[str, Array], chosen: str, case: Case, seed: int) -> dict[st
     names = ("recall", "ndcg") if task.masked else ("recall", "ndcg", "phr")
     scores = [score(one, case.truth, task.item_count, k if task.masked else None) for one in rows.values()]
     values = np.stack([part for one in scores for part in (one.recall, one.ndcg, one.hit)[: len(names)]], axis=1)
-    draws = _resampled(values, seed)
+    draws, pairs = _resampled(values, seed), held(task)
     best = list(rows).index(chosen) * len(names) + 1
     found = {}
     for row, (name, rankings) in enumerate(rows.items()):
@@ -82,7 +83,7 @@ def table(rows: dict[str, Array], chosen: str, case: Case, seed: int) -> dict[st
             **{key: value for i, metric in enumerate(names)
                for key, value in _interval(f"{metric}@{k}", values[:, at + i], draws[:, at + i]).items()},
             **_interval("lead", values[:, best] - values[:, at + 1], draws[:, best] - draws[:, at + 1]),
-            **{f"{key}@{k}": value for key, value in beside(rankings, task).items()},
+            **{f"{key}@{k}": value for key, value in beside(rankings, task, pairs).items()},
         }  # fmt: skip
     return found
 

@@ -12,7 +12,7 @@ from typing import Any
 from recsvc import __version__
 from recsvc.artifact import Array
 from training.benchmark import baselines, metrics
-from training.benchmark.protocols import Case, Rankings, Recipe, check
+from training.benchmark.protocols import Case, Rankings, Recipe, check, held
 from training.config import Config
 from training.progress import Progress
 
@@ -37,8 +37,9 @@ def run(case: Case, recipe: Recipe, config: Config, progress: Progress) -> Outco
         ValueError: the recipe returned what is no ranking of the task.
     """
     ranked = recipe(case.task, config, progress)
+    pairs = held(case.task)
     for name, rankings in ranked.rows.items():
-        check(name, rankings, case.task)
+        check(name, rankings, case.task, pairs)
     rows = dict(ranked.rows)
     predictions = rows[ranked.chosen] = baselines.filled(rows[ranked.chosen], case.task)
     rows.update(baselines.rankings(case.task, config, progress))

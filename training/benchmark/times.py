@@ -15,7 +15,7 @@ from training.benchmark.read import Column
 
 _DAY = 86_400
 # Whole numbers by their size: seconds since 1970 reach 1e11 in the year 5138; milliseconds, micro-, nanoseconds follow.
-_UNITS = ((1e11, 1.0), (1e14, 1e-3), (1e17, 1e-6), (np.inf, 1e-9))
+_UNITS = ((1e11, 1), (1e14, 10**3), (1e17, 10**6), (np.inf, 10**9))
 _FEWEST_SECONDS = 1_000_000
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
@@ -35,7 +35,9 @@ def seconds(column: Column) -> Array:
         return np.asarray(values.cast(pa.int64()).to_numpy() // _PER_SECOND[kind.unit])
     if pa.types.is_date(kind):
         return np.asarray(values.to_numpy().astype("datetime64[s]").astype(np.int64))
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+    if pa.types.is_integer(kind):
+        return _of_numbers(values.cast(pa.int64()).to_numpy())
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return _of_numbers(values.cast(pa.float64(), safe=False).to_numpy())
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return _of_text(values, column.where)
@@ -49,8 +51,8 @@ def _of_numbers(numbers: Array) -> Array:
     largest = float(np.abs(numbers).max())
     if largest < _FEWEST_SECONDS:
         return np.asarray(np.floor(numbers * _DAY), np.int64)
-    unit = next(unit for limit, unit in _UNITS if largest < limit)
-    return np.asarray(np.floor(numbers * unit), np.int64)
+    # Whole numbers are divided as such: nanoseconds do not fit a float.
+    return np.asarray(numbers // next(unit for limit, unit in _UNITS if largest < limit), np.int64)
 
 
 def _written_as_days(numbers: Array) -> Array | None:
@@ -73,10 +75,11 @@ def _of_text(values: Any, where: str) -> Array:
 
 
 def _parsed(distinct: Any, where: str) -> Array:
-    try:
-        return _of_numbers(distinct.cast(pa.float64()).to_numpy(zero_copy_only=False))
-    except pa.ArrowInvalid:
-        pass
+    for kind in (pa.int64(), pa.float64()):
+        try:
+            return _of_numbers(distinct.cast(kind).to_numpy(zero_copy_only=False))
+        except pa.ArrowInvalid:
+            continue
     try:
         parsed = distinct.cast(pa.timestamp("us"))
         return np.asarray(parsed.to_numpy(zero_copy_only=False).astype("datetime64[s]").astype(np.int64))
