@@ -6,6 +6,8 @@ import os
 
 # implicit runs its own threads; OpenBLAS beside them would make each wait for the other. Before numpy loads.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# LightGBM's threads wait for each other often; waiting in a loop would take a core from whoever else is at work.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import sys
 from pathlib import Path

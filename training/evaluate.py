@@ -20,7 +20,6 @@ from training.fit import BLOCK
 from training.matrix import Matrix
 
 K = 10
-_DEPTH = 150
 _RESAMPLES = 1000
 _DISCOUNTS = 1.0 / np.log2(np.arange(2, K + 2))
 _IDEALS = np.concatenate([[1.0], np.cumsum(_DISCOUNTS)])
@@ -59,7 +58,7 @@ def cases(
 ) -> list[Case]:
     """Return one case per customer with a history who bought something later.
 
-    Candidates are those of serving, at least 150 of the blend among them, and everything the customer had before.
+    Candidates are those of serving.
 
     Args:
         matrix: the histories, in the item rows of the model.
@@ -84,10 +83,10 @@ def cases(
 def _case(
     model: Model, history: History, proposed: ranking.Proposed, matrix: Matrix, codes: Array, masked: bool
 ) -> Case:
-    total = ranking.blended(model, history, proposed)
+    allowed = np.ones(model.n_items, bool)
     if masked:
-        total[history.item_rows] = -np.inf
-    rows = ranking.shortlist(history, proposed, total, model, _DEPTH)
+        allowed[history.item_rows] = False
+    rows = ranking.shortlist(model, history, proposed, allowed)
     at = np.searchsorted(matrix.item_codes, codes)
     at = at[matrix.item_codes[np.minimum(at, len(matrix.item_codes) - 1)] == codes]
     before = history.item_rows[history.orders > 0]

@@ -1,12 +1,13 @@
 """Learning the order: the blend, and the ranker where it wins.
 
-Both are chosen on the hold-out of one log. The ranker is trained on four fifths of the asked customers and compared
-with the blend on the others; where its lead there is larger than the standard error of the lead, it is trained again
-on all of them and orders the lists. Else the blend does, and the note says so.
+Both are chosen on the hold-out of one log. A fifth of the asked customers, 2,000 at most, are the judges: the ranker is
+trained on the others and compared with the blend on the judges. Where its lead there is larger than the standard error
+of the lead, it orders the lists. Else the blend does, and the note says so.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,7 @@ from training.progress import Progress
 from training.sources import Log
 
 _BLEND_CASES = 2000
+_JUDGES = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +62,16 @@ def order(log: Log, config: Config, progress: Progress) -> Order:
     if len(found) < config.split.min_customers:
         return Order(start, {}, False, "too little to learn an order from: the configured blend")
     rng = np.random.default_rng(config.seed)
-    judges = np.isin(asked, rng.choice(np.unique(asked), len(np.unique(asked)) // 5, replace=False))
+    everybody = np.unique(asked)
+    judges = np.isin(asked, rng.choice(everybody, min(len(everybody) // 5, _JUDGES), replace=False))
     mine = [case for case, judge in zip(found, judges, strict=True) if not judge]
     others = [case for case, judge in zip(found, judges, strict=True) if judge]
     progress.step("choosing the blend", 9)
     done = iter(range(1, 100))
     some = [mine[one] for one in rng.permutation(len(mine))[:_BLEND_CASES]]
     blend = evaluate.choose_blend(some, start, lambda: progress.at(next(done)))
-    progress.step("training the ranker", 2)
-    trees, note = _ranker(mine, others, blend, config, progress)
+    progress.step("training the ranker", None)
+    trees, note = _ranker(mine, others, blend, config)
     how = "" if held.by_time else "; the hold-out is random, since visits cannot be told apart"
     return Order(blend, trees, not held.repeats, note + how)
 
@@ -84,21 +87,20 @@ def _questions(log: Log, held: Held, config: Config, progress: Progress) -> tupl
     for fold in held.folds:
         known = matrix.histories(fold.before, built_of)
         done = len(questions)
-        questions += evaluate.cases(
-            built, known, fold.pairs, lambda at, _, done=done: progress.at(done + at), not held.repeats
-        )
+        questions += evaluate.cases(built, known, fold.pairs, _counting(progress, done), not held.repeats)
         asked.append(np.intersect1d(fold.pairs[:, 0], known.customer_codes))
     return np.concatenate(asked), questions
 
 
-def _ranker(
-    mine: list[Case], others: list[Case], blend: Array, config: Config, progress: Progress
-) -> tuple[dict[str, Array], str]:
+def _counting(progress: Progress, before: int) -> Callable[[int, int], None]:
+    return lambda done, _: progress.at(before + done)
+
+
+def _ranker(mine: list[Case], others: list[Case], blend: Array, config: Config) -> tuple[dict[str, Array], str]:
     why = ranker.unavailable()
     if why:
         return {}, f"blend: {why}"
     trees = _train(mine, config)
-    progress.at(1)
     if not trees or len(others) < 2:
         return {}, "blend: too little to train a ranker on"
     ours = evaluate.score(others, by_forest(trees)).ndcg
@@ -109,7 +111,7 @@ def _ranker(
     )
     if lead.mean() <= error:
         return {}, f"blend: of the ranker, {said}: no win"
-    return _train(mine + others, config), f"ranker: {said}"
+    return trees, f"ranker: {said}"
 
 
 def _train(cases: list[Case], config: Config) -> dict[str, Array]:

@@ -97,7 +97,7 @@ def _one(model: Model, history: History, proposed: ranking.Proposed, task: Task)
         "blend": top(total),
     }
     if model.ranked:
-        rows = ranking.shortlist(history, proposed, total, model, task.k)
+        rows = ranking.shortlist(model, history, proposed, total > -np.inf)
         found["ranker"] = rows[ranking.top_k(ranking.ranked(model, history, proposed, rows), task.k)]
     return found
 

@@ -87,13 +87,20 @@ def composed(
 def _ordered(
     model: Model, history: History, proposed: ranking.Proposed, allowed: Array, depth: int
 ) -> tuple[Array, Array]:
-    """Return candidates and their scores, in any order; the best `depth` of all items are among them."""
+    """Return at least `depth` items with their scores, as far as there are as many: what the ranker has ordered, and
+    below it what the blend would add. Without a ranker, all by the blend."""
     total = np.where(allowed, ranking.blended(model, history, proposed), np.float32(-np.inf))
     if not model.ranked:
         rows = ranking.top_k(total, depth)
         return rows, total[rows]
-    rows = ranking.shortlist(history, proposed, total, model, depth)
-    return rows, ranking.ranked(model, history, proposed, rows)
+    rows = ranking.shortlist(model, history, proposed, allowed)
+    scores = ranking.ranked(model, history, proposed, rows)
+    if len(rows) < depth:
+        total[rows] = -np.inf
+        more = ranking.top_k(total, depth - len(rows))
+        below = scores.min(initial=1.0) * np.linspace(0.9, 0.1, len(more), dtype=np.float32)
+        rows, scores = np.concatenate([rows, more]), np.concatenate([scores, below])
+    return rows, scores
 
 
 def _lifted(

@@ -16,6 +16,7 @@ from recsvc.engine.model import Model
 _BLOCK = 256
 _SILENT = np.array([BLENDED.index(Generator.COLLABORATIVE), BLENDED.index(Generator.NEIGHBOURS)])
 # How many candidates the ranker takes from each: of own purchases, and the best of each generator.
+# The same for every question, as places among the candidates are features.
 OWN, COLLABORATIVE, NEIGHBOURS, POPULARITY = 250, 60, 60, 40
 
 
@@ -73,20 +74,15 @@ def heard(history: History, rows: Array) -> Array:
     return out
 
 
-def shortlist(history: History, proposed: Proposed, total: Array, model: Model, depth: int) -> Array:
-    """Return the candidates of a customer, rows ascending: what they bought, the best of each generator and at
-    least `depth` of the blend.
-
-    Args:
-        total: (n,) float32, the blended score, −inf where an item may not be proposed.
-    """
-    allowed = total > -np.inf
+def shortlist(model: Model, history: History, proposed: Proposed, allowed: Array) -> Array:
+    """Return the candidates of a customer for the ranker, rows ascending: what they bought and the best of each
+    generator among the rest. `allowed` is (n,) bool."""
     own = np.flatnonzero((history.orders > 0) & allowed[history.item_rows])
     own = own[np.lexsort((history.item_rows[own], -history.repeats[own]))][:OWN]
     new = allowed.copy()
     new[history.item_rows] = False
     nothing = np.float32(-np.inf)
-    found = [history.item_rows[own], top_k(total, depth)]
+    found = [history.item_rows[own]]
     for scores, count in (
         (proposed.collaborative, COLLABORATIVE),
         (proposed.neighbours, NEIGHBOURS),
@@ -113,11 +109,12 @@ def top_k(scores: Array, k: int) -> Array:
     if k <= 0:
         return np.empty(0, np.int64)
     survivors = np.arange(n)
-    if n > _BLOCK * 4 and n // _BLOCK > k:
+    if n // _BLOCK > 2 * k:
         whole = n // _BLOCK * _BLOCK
         maxima = scores[:whole].reshape(-1, _BLOCK).max(axis=1)
-        threshold = np.partition(maxima, len(maxima) - k)[len(maxima) - k]
-        survivors = np.flatnonzero(scores >= threshold)
+        survivors = np.flatnonzero(scores >= np.partition(maxima, len(maxima) - k)[len(maxima) - k])
+    elif n > 4 * k:
+        survivors = np.flatnonzero(scores >= np.partition(scores, n - k)[n - k])
     values = scores[survivors]
     order = np.lexsort((survivors, -values))[:k]
     best = survivors[order]
