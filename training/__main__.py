@@ -130,7 +130,9 @@ def _report(outcome: object) -> None:
 
 def _table(rows: dict[str, dict[str, float]], title: str) -> Table:
     """Return the table of a run: with repeats allowed, and among items never bought before."""
-    caption = "@10; new: among items never bought before; lead: of what orders the lists, in ndcg, paired; ±: half a 95 % interval"
+    caption = (
+        "@10; new: among items never bought before; lead of what orders the lists: paired; ±: half a 95 % interval"
+    )
     table = Table(title=title, caption=caption, box=box.SIMPLE, pad_edge=False)
     for name in ("", "recall", "ndcg", "±", "new ndcg", "±", "lead", "±"):
         table.add_column(name, justify="left" if not name else "right", no_wrap=True)

@@ -140,7 +140,8 @@ def _manifest(
         datetime.fromtimestamp(int(at), UTC).isoformat() for at in (log.events.at.min(), log.events.at.max())
     )
     return {
-        "engine": "local", "ordering": order.name, "note": order.note, "published_at": time.time(), "parameters": parameters,
+        "engine": "local", "ordering": order.name, "note": order.note, "published_at": time.time(),
+        "parameters": parameters,
         "metrics": table, "counts": counts, "window": {"first": first, "last": last},
         "configuration": config.model_dump(),
     }  # fmt: skip

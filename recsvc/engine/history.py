@@ -154,15 +154,7 @@ def merge(known: History, events: Events, decay: Decay) -> History:
             out[where] += getattr(one, name)
         return out
 
-    last = np.zeros(len(rows), np.int64)
-    first = np.full(len(rows), np.iinfo(np.int64).max)
-    for where, one in parts:
-        last[where] = np.maximum(last[where], one.last_at)
-        seen = one.last_at > 0
-        first[where[seen]] = np.minimum(first[where[seen]], one.first_at[seen])
-    rejected = np.zeros(len(rows), np.int64)
-    for where, one in parts:
-        rejected[where] = np.maximum(rejected[where], one.rejected_at)
+    first, last, rejected = _dates(parts, len(rows))
     weights = total("weights", np.float32)
     # A rejection newer than every purchase known before it ends what those said.
     at = parts[1][0]
@@ -182,6 +174,18 @@ def merge(known: History, events: Events, decay: Decay) -> History:
         last_visit=last_visit,
         recent=recent,
     )
+
+
+def _dates(parts: list[tuple[Array, History]], m: int) -> tuple[Array, Array, Array]:
+    """Return first_at (the greatest integer where never), last_at and rejected_at of m entries, of histories whose
+    places among them are given."""
+    first, last, rejected = np.full(m, np.iinfo(np.int64).max), np.zeros(m, np.int64), np.zeros(m, np.int64)
+    for where, one in parts:
+        seen = one.last_at > 0
+        first[where[seen]] = np.minimum(first[where[seen]], one.first_at[seen])
+        last[where] = np.maximum(last[where], one.last_at)
+        rejected[where] = np.maximum(rejected[where], one.rejected_at)
+    return first, last, rejected
 
 
 def visits_of(groups: Array, at: Array) -> tuple[Array, Array]:

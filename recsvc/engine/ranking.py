@@ -1,4 +1,4 @@
-"""Ordering: from what the generators say to candidates in order, by the ranker or, where there is none, by the blend."""
+"""Ordering: from what the generators say to candidates in order, by the ranker or, where none is, by the blend."""
 
 from __future__ import annotations
 
