@@ -30,7 +30,7 @@ USER 10001:10001
 WORKDIR /data
 
 FROM base AS training
-# implicit brings its own OpenMP; the slim image lacks nothing it needs.
+# implicit and LightGBM need OpenMP, which the slim image lacks: it comes with a wheel, see training/openmp.py.
 COPY --from=build-training /venv /venv
 ENTRYPOINT ["recsvc-train"]
 CMD ["train"]

@@ -52,7 +52,9 @@ def plant(engine: sa.Engine, now: datetime, artifacts: Path | None) -> run.Outco
 
 def small() -> Config:
     """A configuration that fits a small shop in a second."""
-    return Config.model_validate({"als": {"factors": 8, "iterations": 5}, "neighbours": {"smoothing": 2}, "threads": 1})
+    return Config.model_validate(
+        {"als": {"factors": 8, "iterations": 5, "regularization": 1.0, "alpha": 5.0}, "threads": 1}
+    )
 
 
 def catalogue(now: datetime) -> list[dict[str, Any]]:

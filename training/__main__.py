@@ -6,10 +6,12 @@ import os
 
 # implicit runs its own threads; OpenBLAS beside them would make each wait for the other. Before numpy loads.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# LightGBM's threads wait for each other often; waiting in a loop would take a core from whoever else is at work.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
@@ -22,6 +24,12 @@ from recsvc.errors import RecsvcError
 from recsvc.settings import configs_folder
 from recsvc.settings import load as load_settings
 from recsvc.store import database
+from training.benchmark import command as benchmark
+
+if TYPE_CHECKING:
+    from training.benchmark.protocols import Rankings, Task
+    from training.config import Config
+    from training.progress import Progress
 
 BAD_INPUT = 2
 console = Console(stderr=True)
@@ -112,6 +120,7 @@ def _report(outcome: object) -> None:
         out.print(_table(outcome.table, f"Held-back days, {outcome.measured_on:,} customers, all items ranked"))
     else:
         out.print(f"Only {outcome.measured_on} customers to measure on: not measured; the configured blend is used.")
+    out.print(outcome.note, markup=False)
     out.print("blend: " + ", ".join(f"{name} {weight:.3g}" for name, weight in outcome.blend.items()))
     out.print(", ".join(f"{name} {count:,}" for name, count in outcome.counts.items()))
     laps = ", ".join(f"{name} {spent:.1f} s" for name, spent in outcome.seconds.items())
@@ -121,16 +130,27 @@ def _report(outcome: object) -> None:
 
 def _table(rows: dict[str, dict[str, float]], title: str) -> Table:
     """Return the table of a run: with repeats allowed, and among items never bought before."""
-    caption = "@10; new: among items never bought before; lead: of the blend in ndcg, paired; ±: half a 95 % interval"
+    caption = (
+        "@10; new: among items never bought before; lead of what orders the lists: paired; ±: half a 95 % interval"
+    )
     table = Table(title=title, caption=caption, box=box.SIMPLE, pad_edge=False)
     for name in ("", "recall", "ndcg", "±", "new ndcg", "±", "lead", "±"):
         table.add_column(name, justify="left" if not name else "right", no_wrap=True)
     for name, row in rows.items():
         cells = [f"{row['recall@10']:.4f}"]
-        for metric in ("ndcg@10", "ndcg_new@10", "blend_lead"):
+        for metric in ("ndcg@10", "ndcg_new@10", "lead"):
             cells += [f"{row[metric]:.4f}", f"{(row[f'{metric}_high'] - row[f'{metric}_low']) / 2:.4f}"]
-        table.add_row(name, *(cells if name != "blend" else [*cells[:-2], "", ""]))
+        table.add_row(name, *(cells if row["lead_low"] or row["lead_high"] else [*cells[:-2], "", ""]))
     return table
+
+
+def _recipe(task: Task, config: Config, progress: Progress) -> Rankings:
+    from training.recipe import fit_and_rank
+
+    return fit_and_rank(task, config, progress)
+
+
+app.add_typer(benchmark.build(_recipe, Bars), name="benchmark")
 
 
 def main() -> None:

@@ -34,24 +34,32 @@ class HistorySettings(_Strict):
 class Als(_Strict):
     """Alternating least squares, by implicit."""
 
-    factors: int = Field(64, ge=1, le=1024)
-    iterations: int = Field(10, ge=1, le=200)
-    regularization: float = Field(1.0, ge=0)
-    alpha: float = Field(5.0, gt=0)
+    factors: int = Field(256, ge=1, le=1024)
+    iterations: int = Field(8, ge=1, le=200)
+    regularization: float = Field(30.0, gt=0)
+    alpha: float = Field(28.0, gt=0)
 
 
 class Neighbours(_Strict):
     """The item–item graph."""
 
-    keep: int = Field(50, ge=1, le=1000)
-    smoothing: float = Field(20.0, ge=0)
-    min_customers: int = Field(3, ge=1, le=100)
+    keep: int = Field(500, ge=1, le=1000)
+    exponent: float = Field(0.4, ge=0, le=1)
+    min_customers: int = Field(2, ge=1, le=100)
 
 
 class Popularity(_Strict):
     """The popularity generator."""
 
     window_days: int = Field(28, ge=1, le=3650)
+
+
+class Holdout(_Strict):
+    """What is held back within the data to choose the blend and train the ranker on."""
+
+    customers: int = Field(15000, ge=1)
+    visits: int = Field(4, ge=1, le=20)
+    share: float = Field(0.1, gt=0, lt=1)
 
 
 class Lists(_Strict):
@@ -69,9 +77,10 @@ class Config(_Strict):
     als: Als = Als()
     neighbours: Neighbours = Neighbours()
     popularity: Popularity = Popularity()
+    holdout: Holdout = Holdout()
     lists: Lists = Lists()
     blend: dict[str, float] = Field(
-        default_factory=lambda: {"collaborative": 0.05, "neighbours": 0.005, "repeat": 1.0, "popularity": 0.05}
+        default_factory=lambda: {"collaborative": 0.05, "neighbours": 0.02, "repeat": 1.0, "popularity": 0.05}
     )
     seed: int = Field(1, ge=0)
     threads: int = Field(0, ge=0)

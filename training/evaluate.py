@@ -1,4 +1,4 @@
-"""Evaluation on a time split, through the engine that serves: what was bought later, ranked among all items.
+"""Evaluation through the engine that serves: what was bought later, ranked among all items.
 
 Bought items are not masked: where people buy again what they bought before, masking hides most of the truth.
 """
@@ -13,13 +13,13 @@ import numpy as np
 from recsvc.artifact import Array
 from recsvc.concepts import BLENDED, Generator
 from recsvc.engine import ranking
+from recsvc.engine.features import features
 from recsvc.engine.history import History
 from recsvc.engine.model import Model
+from training.fit import BLOCK
 from training.matrix import Matrix
-from training.sources import Log
 
 K = 10
-_CANDIDATES = 150
 _RESAMPLES = 1000
 _DISCOUNTS = 1.0 / np.log2(np.arange(2, K + 2))
 _IDEALS = np.concatenate([[1.0], np.cumsum(_DISCOUNTS)])
@@ -39,65 +39,93 @@ class Scores:
 class Case:
     """One customer to measure on, over c candidates in ascending order of row, so that ties go as in serving.
 
-    parts: (generators, c) float32. hits: (c,) bool, bought later. bought: (c,) bool, bought before.
-    truth: how many items were bought later; truth_new: how many of them never before.
+    said, heard: (generators, c) float32, see `ranking`. table: (c, f) float32, what the ranker sees. hits: (c,) bool,
+    bought later. bought: (c,) bool, bought before. truth: how many items were bought later; truth_new: how many of
+    them never before.
     """
 
-    parts: Array
+    said: Array
+    heard: Array
+    table: Array
     hits: Array
     bought: Array
     truth: int
     truth_new: int
 
 
-def cases(model: Model, matrix: Matrix, later: Log, progress: Callable[[int, int], None]) -> list[Case]:
+def cases(
+    model: Model, matrix: Matrix, pairs: Array, progress: Callable[[int, int], None], masked: bool = False
+) -> list[Case]:
     """Return one case per customer with a history who bought something later.
 
-    Candidates are the union of each generator's best 150 and everything the customer had before, which holds
-    the whole top 10 of every generator and, short of a blend that favours what nobody favours, of the blend.
+    Candidates are those of serving.
+
+    Args:
+        matrix: the histories, in the item rows of the model.
+        pairs: (t, 2) codes of customer and item, distinct, sorted by customer: what was bought later.
+        masked: own items are not proposed.
     """
-    bought = later.events.purchases
-    pairs = np.unique(np.stack([later.customers[bought], later.events.item_rows[bought]], axis=1), axis=0)
-    known = np.flatnonzero(np.isin(pairs[:, 0], matrix.customer_codes))
-    customers, starts = np.unique(pairs[known, 0], return_index=True)
-    truths = np.split(pairs[known, 1], starts[1:]) if len(customers) else []
+    known = pairs[np.isin(pairs[:, 0], matrix.customer_codes)]
+    customers, starts = np.unique(known[:, 0], return_index=True)
+    truths = np.split(known[:, 1], starts[1:]) if len(customers) else []
+    rows = np.searchsorted(matrix.customer_codes, customers)
     found = []
-    for done, (customer, codes) in enumerate(zip(customers, truths, strict=True), 1):
-        history = matrix.of(int(np.searchsorted(matrix.customer_codes, customer)))
-        found.append(_case(model, history, matrix, codes))
-        progress(done, len(customers))
+    for start in range(0, len(customers), BLOCK):
+        histories = [matrix.of(int(row)) for row in rows[start : start + BLOCK]]
+        for history, proposed, codes in zip(
+            histories, ranking.propose(model, histories), truths[start : start + BLOCK], strict=True
+        ):
+            found.append(_case(model, history, proposed, matrix, codes, masked))
+        progress(len(found), len(customers))
     return found
 
 
-def _case(model: Model, history: History, matrix: Matrix, codes: Array) -> Case:
-    parts = ranking.parts(model, history)
-    best = [ranking.top_k(one, _CANDIDATES) for one in parts]
-    rows = np.unique(np.concatenate([*best, history.item_rows]))
+def _case(
+    model: Model, history: History, proposed: ranking.Proposed, matrix: Matrix, codes: Array, masked: bool
+) -> Case:
+    allowed = np.ones(model.n_items, bool)
+    if masked:
+        allowed[history.item_rows] = False
+    rows = ranking.shortlist(model, history, proposed, allowed)
     at = np.searchsorted(matrix.item_codes, codes)
     at = at[matrix.item_codes[np.minimum(at, len(matrix.item_codes) - 1)] == codes]
-    bought = np.isin(rows, history.item_rows[history.orders > 0])
+    before = history.item_rows[history.orders > 0]
     hits = np.isin(rows, at)
-    return Case(parts[:, rows], hits, bought, len(codes), len(codes) - int((hits & bought).sum()))
+    return Case(
+        ranking.said(model, history, proposed, rows), ranking.heard(history, rows),
+        features(model, history, rows, proposed.collaborative[rows], proposed.neighbours[rows]),
+        hits, np.isin(rows, before), len(codes), len(codes) - int(np.isin(at, before).sum()),
+    )  # fmt: skip
 
 
-def score(cases: list[Case], blend: Array) -> Scores:
-    """Return how well a blend ranks. A blend of one generator alone is that generator as it is."""
-    alone = int(np.count_nonzero(blend)) == 1
+Scorer = Callable[[Case], Array]
+
+
+def by_blend(blend: Array) -> Scorer:
+    """Return what scores a case by a blend. A blend of one generator alone is that generator as it is."""
+    if int(np.count_nonzero(blend)) == 1:
+        return lambda case: np.asarray(blend @ case.said)
+    return lambda case: np.asarray((case.said * case.heard * blend[:, None]).sum(axis=0))
+
+
+def score(cases: list[Case], scorer: Scorer) -> Scores:
+    """Return how well a scorer orders the candidates of each case."""
     values = []
     for case in cases:
-        if alone:
-            total = blend @ case.parts
-        else:
-            total = ranking.weighted(case.parts, blend, np.flatnonzero(case.bought)).sum(axis=0)
-        new = np.where(case.bought, -np.inf, total)
-        ndcg_new = _ndcg(case, new, case.truth_new) if case.truth_new else np.nan
-        top = ranking.top_k(total, K)
-        values.append((case.hits[top].sum() / case.truth, _ndcg(case, total, case.truth), ndcg_new))
-    return Scores(*np.array(values).T)
+        total = scorer(case)
+        hits = case.hits[_top(total)]
+        ndcg_new = np.nan
+        if case.truth_new:
+            ndcg_new = _ndcg(case.hits[_top(np.where(case.bought, -np.inf, total))], case.truth_new)
+        values.append((hits.sum() / case.truth, _ndcg(hits, case.truth), ndcg_new))
+    return Scores(*np.array(values).reshape(-1, 3).T)
 
 
-def _ndcg(case: Case, total: Array, truth: int) -> float:
-    hits = case.hits[ranking.top_k(total, K)]
+def _top(total: Array) -> Array:
+    return ranking.top_k(total, K)
+
+
+def _ndcg(hits: Array, truth: int) -> float:
     return float((hits * _DISCOUNTS[: len(hits)]).sum() / _IDEALS[min(truth, K)])
 
 
@@ -110,12 +138,12 @@ def choose_blend(cases: list[Case], start: Array, progress: Callable[[], None]) 
     """
 
     def worth(blend: Array) -> float:
-        found = score(cases, blend)
+        found = score(cases, by_blend(blend))
         new = found.ndcg_new[~np.isnan(found.ndcg_new)]
         return float(found.ndcg.mean() + (new.mean() if len(new) else 0.0))
 
     best, top = start.copy(), worth(start)
-    for factors in ((0.0, 0.25, 0.5, 2.0, 4.0), (0.7, 1.4)):
+    for factors in ((0.0, 0.25, 0.5, 2.0, 4.0), (0.5, 2.0), (0.7, 1.4)):
         for position in range(len(best)):
             if BLENDED[position] is Generator.REPEAT:
                 continue
@@ -130,22 +158,25 @@ def choose_blend(cases: list[Case], start: Array, progress: Callable[[], None]) 
     return best
 
 
-def table(cases: list[Case], blend: Array, seed: int) -> dict[str, dict[str, float]]:
-    """Return per generator and for the blend: recall@10, ndcg@10 and ndcg_new@10 with 95 % bootstrap intervals over
-    customers, and the paired lead of the blend's NDCG with its interval."""
+def table(cases: list[Case], scorers: dict[str, Scorer], chosen: str, seed: int) -> dict[str, dict[str, float]]:
+    """Return per scorer recall@10, ndcg@10 and ndcg_new@10 with 95 % bootstrap intervals over customers, and the
+    paired lead in NDCG of the `chosen` one over it with its interval."""
     rng = np.random.default_rng(seed)
     draws = rng.integers(0, len(cases), (_RESAMPLES, len(cases)))
-    named = {name.value: np.eye(len(BLENDED), dtype=np.float32)[i] for i, name in enumerate(BLENDED)}
-    named["blend"] = blend
-    scores = {name: score(cases, weights) for name, weights in named.items()}
+    scores = {name: score(cases, scorer) for name, scorer in scorers.items()}
     results = {}
     for name, found in scores.items():
         results[name] = {
             **_interval("recall@10", found.recall, draws), **_interval("ndcg@10", found.ndcg, draws),
             **_interval("ndcg_new@10", found.ndcg_new, draws),
-            **_interval("blend_lead", scores["blend"].ndcg - found.ndcg, draws),
+            **_interval("lead", scores[chosen].ndcg - found.ndcg, draws),
         }  # fmt: skip
     return results
+
+
+def alone() -> dict[str, Scorer]:
+    """Return a scorer for each generator by itself."""
+    return {name.value: by_blend(np.eye(len(BLENDED), dtype=np.float32)[i]) for i, name in enumerate(BLENDED)}
 
 
 def _interval(name: str, values: Array, draws: Array) -> dict[str, float]:

@@ -9,39 +9,43 @@ import numpy as np
 
 from recsvc.artifact import Array, Artifact
 from recsvc.concepts import KINDS
-from recsvc.engine import lists, model
+from recsvc.engine import lists, model, ranking
 from recsvc.engine.eligibility import Shelf
-from recsvc.engine.history import DAY, History
+from recsvc.engine.history import DAY, EMPTY, History
 from training import matrix as matrices
 from training.config import Config
 from training.models import als, graph
 from training.sources import Log
 
+# Customers at once: two float32 arrays of (64, items), 51 MB at 100,000 items.
+BLOCK = 64
 _SEGMENT_ITEMS = 100
 _SEGMENT_DAYS = 90.0
 
 
 def arrays(
-    log: Log, config: Config, iteration: Callable[[int], None] | None = None
+    log: Log, config: Config, iteration: Callable[[int], None] | None = None, as_of: float | None = None
 ) -> tuple[matrices.Matrix, dict[str, Array]]:
     """Return the matrix of a log and every item array that is learnt from it.
 
     Args:
         iteration: called after each ALS iteration.
+        as_of: see `matrix.build`.
     """
-    matrix = matrices.build(log, config)
+    matrix = matrices.build(log, config, as_of)
     threads = config.threads
     factors = als.fit(matrices.confidence(matrix, config.als.alpha), config.als, config.seed, threads, iteration)
     liked = matrices.liked(matrix)
-    rows, scores, degrees = graph.neighbours(liked, config.neighbours, threads)
     baskets = matrices.baskets(log, matrix)
     witnesses = matrices.witnesses(log, liked, baskets)
     together_rows, together_scores = graph.together(baskets, witnesses, config.neighbours, threads)
+    gram = factors.T @ factors
+    inverse = np.linalg.inv(gram.astype(np.float64) + config.als.regularization * np.eye(len(gram)))
     names, offsets = model.pack_ids([log.item_ids[code] for code in matrix.item_codes])
     return matrix, {
         "item_id_bytes": names, "item_id_offsets": offsets,
-        "factors": np.ascontiguousarray(factors.T), "gram": factors.T @ factors, "degrees": degrees,
-        "neighbour_rows": rows, "neighbour_scores": scores,
+        "factors": np.ascontiguousarray(factors.T), "gram": gram, "inverse": inverse,
+        **graph.neighbours(liked, config.neighbours, threads), "item_traits": matrices.traits(matrix),
         "together_rows": together_rows, "together_scores": together_scores,
         "popularity": _recent(matrix, config.popularity.window_days),
         "sale_rows": matrix.sale_rows, "sale_days": matrix.sale_days, "sale_orders": matrix.sale_orders,
@@ -52,7 +56,7 @@ def without_customers(found: dict[str, Array], depth: int) -> dict[str, Array]:
     """Return the arrays with no customer in them: enough for evaluation, where histories come from the matrix."""
     none = np.empty(0, np.int32)
     return {
-        **found, **_own(none, History(*(np.empty(0, np.int64),) * 7), np.zeros(1, np.int64), b"x", []),
+        **found, **_own(none, EMPTY, np.zeros(1, np.int64), b"x", []),
         **_blank(0, depth), "segment_rows": np.empty((0, _SEGMENT_ITEMS), np.int32),
     }  # fmt: skip
 
@@ -101,14 +105,18 @@ def finish(
     depth = built.a["finished_rows"].shape[1]
     out = _blank(len(order), depth)
     nothing = np.empty(0, np.int64)
-    for row, source in enumerate(order.tolist()):
-        listed = lists.personal(built, matrix.of(source), shelf, nothing, depth)
-        r, why = len(listed.rows), listed.reasons
-        for name, values in zip(
-            out, (listed.rows, listed.scores, why.generators, why.codes, why.cited, why.shares), strict=True
+    for start in range(0, len(order), BLOCK):
+        histories = [matrix.of(source) for source in order[start : start + BLOCK].tolist()]
+        for row, (history, proposed) in enumerate(
+            zip(histories, ranking.propose(built, histories), strict=True), start
         ):
-            out[name][row, :r] = values
-        progress(row + 1)
+            listed = lists.composed(built, history, proposed, shelf, nothing, depth)
+            r, why = len(listed.rows), listed.reasons
+            for name, values in zip(
+                out, (listed.rows, listed.scores, why.generators, why.codes, why.cited, why.shares), strict=True
+            ):
+                out[name][row, :r] = values
+        progress(start + len(histories))
     return out
 
 
@@ -125,7 +133,8 @@ def _own(
     sizes = np.diff(offsets)[order] if len(order) else np.empty(0, np.int64)
     starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     take = np.concatenate([np.arange(offsets[row], offsets[row + 1]) for row in order]) if len(order) else order
-    kinds = {"item_rows": np.int32, "weights": np.float32, "repeats": np.float32, "orders": np.int32}
+    kinds = {"item_rows": np.int32, "weights": np.float32, "repeats": np.float32, "orders": np.int32,
+             "last_visit": np.int32, "recent": np.float32}  # fmt: skip
     own = {f"own_{name}": getattr(history, name)[take].astype(kinds.get(name, np.int64)) for name in History.__slots__}
     return {
         **own, "own_offsets": starts,

@@ -44,13 +44,15 @@ class Matrix:
         return History(*(getattr(self.history, name)[start:end] for name in History.__slots__))
 
 
-def build(log: Log, config: Config) -> Matrix:
+def build(log: Log, config: Config, as_of: float | None = None) -> Matrix:
     """Return the matrix of a log in which a customer did something. Items and customers without an event get no row.
+
+    Ages are counted back from `as_of` (epoch seconds), when it is not given from the newest event.
 
     What nobody is named for has no history: it counts in the sales and in `baskets` only.
     """
     decay = Decay(
-        min(float(log.events.at.max()), time.time()),
+        min(float(log.events.at.max()), time.time()) if as_of is None else as_of,
         config.history.taste_half_life_days,
         config.history.repeat_half_life_days,
     )
@@ -62,6 +64,17 @@ def build(log: Log, config: Config) -> Matrix:
     offsets = np.searchsorted(groups, np.arange(len(customer_codes) + 1))
     sales = _sales(items, log)
     return Matrix(customer_codes, item_codes, decay, offsets.astype(np.int64), history, *sales)
+
+
+def histories(log: Log, matrix: Matrix) -> Matrix:
+    """Return `matrix` with the customers and histories of another log; items it does not know are left out."""
+    at = np.minimum(np.searchsorted(matrix.item_codes, log.events.item_rows), len(matrix.item_codes) - 1)
+    known = (matrix.item_codes[at] == log.events.item_rows) & (log.customers >= 0)
+    codes, customers = np.unique(log.customers[known], return_inverse=True)
+    events = replace(of(log.events, known), item_rows=at[known].astype(np.int32))
+    groups, history = collect(customers, events, matrix.decay)
+    offsets = np.searchsorted(groups, np.arange(len(codes) + 1)).astype(np.int64)
+    return replace(matrix, customer_codes=codes, offsets=offsets, history=history)
 
 
 def confidence(matrix: Matrix, alpha: float) -> sparse.csr_matrix:
@@ -80,6 +93,19 @@ def _sparse(values: Array, matrix: Matrix) -> sparse.csr_matrix:
 def liked(matrix: Matrix) -> sparse.csr_matrix:
     """Return the (customers, items) float32 matrix of ones where the evidence is positive."""
     return _sparse(matrix.history.liked.astype(np.float32), matrix)
+
+
+def traits(matrix: Matrix) -> Array:
+    """Return (n, 3) float32, `model.ITEM_TRAITS`: log of orders, orders per buyer, share of buyers who bought again.
+
+    The share is shrunk to that of the shop by two buyers, so that one faithful customer is not a rule.
+    """
+    h, n = matrix.history, matrix.shape[1]
+    bought, again = h.orders > 0, h.orders > 1
+    orders, buyers = np.bincount(h.item_rows, h.orders, n), np.bincount(h.item_rows[bought], minlength=n)
+    share = again.sum() / max(bought.sum(), 1)
+    returning = (np.bincount(h.item_rows[again], minlength=n) + 2.0 * share) / (buyers + 2.0)
+    return np.stack([np.log1p(orders), orders / np.maximum(buyers, 1), returning], axis=1).astype(np.float32)
 
 
 def baskets(log: Log, matrix: Matrix) -> sparse.csr_matrix:

@@ -6,41 +6,33 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 
 from recsvc import artifact
-from recsvc.artifact import Array
 from recsvc.concepts import BLENDED
 from recsvc.engine import eligibility
 from recsvc.engine.history import DAY
 from recsvc.errors import InvalidRequest
 from recsvc.store import customers, facts, interactions, live
-from training import evaluate, fit
+from training import evaluate, fit, learn
 from training.config import Config
+from training.progress import Progress
 from training.sources import Log, from_store
-
-
-class Progress(Protocol):
-    """How a run tells where it is. `step` begins a part of `total` units; `at` says how many are done."""
-
-    def step(self, name: str, total: int | None = None) -> None:
-        """Begin a part of the run."""
-
-    def at(self, done: int) -> None:
-        """Say how much of the part is done."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run published. table: see `evaluate.table`; empty where there was too little to measure on."""
+    """What a run published. table: see `evaluate.table`; empty where there was too little to measure on.
+    note: how candidates are ordered, and why."""
 
     version: str
     folder: Path
     table: dict[str, dict[str, float]]
     blend: dict[str, float]
+    note: str
     measured_on: int
     counts: dict[str, int]
     seconds: dict[str, float]
@@ -59,66 +51,61 @@ def train(engine: sa.Engine, artifacts: Path, config: Config, progress: Progress
     log = from_store(engine, config.weights, up_to, progress.at)
     _check(log)
     clock.lap("read")
-    blend, table, measured_on = _measure(log, config, progress, clock)
+    order, table, measured_on = _measure(log, config, progress, clock)
     matrix, found = _fit(log, config, progress, "fitting on all days")
+    found |= order.trees
     clock.lap("fit")
     segments = customers.segments(engine)
-    found, names, order = fit.with_customers(found, matrix, log, shop.customer_secret, segments, config.lists.depth)
+    found, names, rows = fit.with_customers(found, matrix, log, shop.customer_secret, segments, config.lists.depth)
     parameters = {
-        **fit.parameters(matrix, config, dict(zip(BLENDED, blend.tolist(), strict=True))),
+        **fit.parameters(matrix, config, dict(zip(BLENDED, order.blend.tolist(), strict=True))),
         "segments": names, "database_id": shop.database_id, "last_revision": up_to,
     }  # fmt: skip
     version = artifact.new_version(datetime.now(UTC))
     built = fit.assemble(version, found, parameters)
-    progress.step("finishing lists", len(order))
+    progress.step("finishing lists", len(rows))
     shelf = eligibility.shelf(_availability(engine, built.item_ids), time.time())
-    found |= fit.finish(built, matrix, order, shelf, progress.at)
+    found |= fit.finish(built, matrix, rows, shelf, progress.at)
     clock.lap("lists")
     progress.step("publishing")
     counts = {"interactions": len(log), "customers": matrix.shape[0], "items": matrix.shape[1]}
-    manifest = _manifest(log, config, parameters, table, counts)
+    manifest = _manifest(log, config, parameters, table, counts, order)
     folder = artifact.publish(artifacts, version, found, manifest)
     clock.lap("publish")
-    return Outcome(version, folder, table, parameters["blend"], measured_on, counts, clock.laps)
+    return Outcome(version, folder, table, parameters["blend"], order.note, measured_on, counts, clock.laps)
 
 
-def _measure(log: Log, config: Config, progress: Progress, clock: _Clock) -> tuple[Array, dict[str, Any], int]:
-    """Return the blend, the table of the held-back days and on how many customers they were measured.
+def _measure(log: Log, config: Config, progress: Progress, clock: _Clock) -> tuple[learn.Order, dict[str, Any], int]:
+    """Return how to order, the table of the held-back days and on how many customers they were measured.
 
-    The blend is chosen on the days before the held-back ones, so the table's days never took part in a choice.
+    The order is learnt on the days before the held-back ones, so the table's days never took part in a choice.
     """
-    start = np.array([config.blend[name] for name in BLENDED], np.float32)
     end = float(log.events.at.max()) + 1.0
     test = end - config.split.test_days * DAY
-    choose = test - config.split.test_days * DAY
-    chosen = _cases(log, config, progress, choose, test, "to choose the blend on")
-    if len(chosen) >= config.split.min_customers:
-        progress.step("choosing the blend", 2 * (len(BLENDED) - 1))
-        done = iter(range(1, 100))
-        start = evaluate.choose_blend(chosen, start, lambda: progress.at(next(done)))
-    clock.lap("choose")
-    held_back = _cases(log, config, progress, test, end, "to measure on")
-    if len(held_back) < config.split.min_customers:
-        return start, {}, len(held_back)
-    table = evaluate.table(held_back, start, config.seed)
+    before, later = log.between(0, test), log.between(test, end)
+    if not (before.customers >= 0).any() or not (before.events.purchases & (before.customers >= 0)).any():
+        return learn.order(log, config, progress), {}, 0
+    order = learn.order(before, config, progress)
+    clock.lap("learn the order")
+    bought = later.events.purchases
+    pairs = np.unique(np.stack([later.customers[bought], later.events.item_rows[bought]], axis=1), axis=0)
+    matrix, found = _fit(before, config, progress, "fitting, to measure on")
+    built = fit.assemble("", fit.without_customers(found, 1), fit.parameters(matrix, config, dict(config.blend)))
+    progress.step("ranking for customers to measure on", None)
+    cases = evaluate.cases(built, matrix, pairs, lambda done, total: _count(progress, done, total), order.masked)
+    if len(cases) < config.split.min_customers:
+        return order, {}, len(cases)
+    scorers = {**evaluate.alone(), "blend": evaluate.by_blend(order.blend)}
+    if order.trees:
+        scorers["ranker"] = order.scorer()
+    table = evaluate.table(cases, scorers, order.name, config.seed)
     clock.lap("evaluate")
-    return start, table, len(held_back)
+    return order, table, len(cases)
 
 
-def _cases(log: Log, config: Config, progress: Progress, start: float, end: float, what: str) -> list[evaluate.Case]:
-    before, later = log.between(0, start), log.between(start, end)
-    if not (before.customers >= 0).any() or not later.events.purchases.any():
-        return []
-    matrix, found = _fit(before, config, progress, f"fitting, {what}")
-    blend = dict(config.blend)
-    built = fit.assemble("", fit.without_customers(found, 1), fit.parameters(matrix, config, blend))
-    progress.step(f"ranking for customers {what}", None)
-    return evaluate.cases(built, matrix, later, lambda done, total: _count(progress, what, done, total))
-
-
-def _count(progress: Progress, what: str, done: int, total: int) -> None:
-    if done == 1:
-        progress.step(f"ranking for customers {what}", total)
+def _count(progress: Progress, done: int, total: int) -> None:
+    if done <= fit.BLOCK:
+        progress.step("ranking for customers to measure on", total)
     progress.at(done)
 
 
@@ -142,13 +129,19 @@ def _availability(engine: sa.Engine, item_ids: list[str]) -> eligibility.Availab
 
 
 def _manifest(
-    log: Log, config: Config, parameters: dict[str, Any], table: dict[str, Any], counts: dict[str, int]
+    log: Log,
+    config: Config,
+    parameters: dict[str, Any],
+    table: dict[str, Any],
+    counts: dict[str, int],
+    order: learn.Order,
 ) -> dict[str, Any]:
     first, last = (
         datetime.fromtimestamp(int(at), UTC).isoformat() for at in (log.events.at.min(), log.events.at.max())
     )
     return {
-        "engine": "local", "ordering": "blend", "published_at": time.time(), "parameters": parameters,
+        "engine": "local", "ordering": order.name, "note": order.note, "published_at": time.time(),
+        "parameters": parameters,
         "metrics": table, "counts": counts, "window": {"first": first, "last": last},
         "configuration": config.model_dump(),
     }  # fmt: skip

@@ -40,9 +40,13 @@ class Log:
 
     def between(self, start: float, end: float) -> Log:
         """Return the part with start <= time < end (epoch seconds); codes keep their meaning."""
-        keep = (self.events.at >= start) & (self.events.at < end)
-        part = of(self.events, keep)
-        return Log(self.customer_ids, self.item_ids, self.customers[keep], part, self.returned[keep])
+        return self.part((self.events.at >= start) & (self.events.at < end))
+
+    def part(self, keep: Array) -> Log:
+        """Return the part at which `keep`, (e,) bool, is true; codes keep their meaning."""
+        return Log(
+            self.customer_ids, self.item_ids, self.customers[keep], of(self.events, keep), self.returned[keep]
+        )  # fmt: skip
 
 
 def of(events: Events, keep: Array) -> Events:

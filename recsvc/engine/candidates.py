@@ -1,6 +1,8 @@
-"""Candidate generators: each scores every item for one customer from the customer's history.
+"""Candidate generators: each scores every item for customers from their histories.
 
-A score of 0 means: nothing to say. Blending and cutting is the work of `ranking`.
+A score of 0 means: nothing to say. Blending, ranking and cutting is the work of `ranking`. Those that learn from
+other customers take many histories at once, because one product of matrices is cheaper than many of vectors; a
+request is a block of one.
 """
 
 from __future__ import annotations
@@ -9,17 +11,18 @@ import numpy as np
 
 from recsvc.artifact import Array
 from recsvc.engine.history import History
-from recsvc.engine.model import Model
+from recsvc.engine.model import Model, near
 
 
-def fold_in(gram: Array, item_factors: Array, confidence: Array, regularization: float) -> Array:
+def fold_in(gram: Array, inverse: Array, item_factors: Array, confidence: Array, regularization: float) -> Array:
     """Return a fresh factor for a customer from what they did.
 
     Solves the user half-step of implicit ALS exactly, so that a view made a second ago counts as if the
-    model had been trained on it. Cost: one k × k solve.
+    model had been trained on it. Cost: one m × m solve for the m items of the history, or k × k when m > k.
 
     Args:
         gram: (k, k), item_factors.T @ item_factors over all items.
+        inverse: (k, k) float64, of gram + regularization · I, computed once per model.
         item_factors: (m, k) float32, the factors of the items in the history, each at most once.
         confidence: (m,) float32; negative where the evidence is against the item (preference 0).
         regularization: the value the model was trained with, >= 0.
@@ -28,14 +31,36 @@ def fold_in(gram: Array, item_factors: Array, confidence: Array, regularization:
         (k,) float32; zeros when m == 0: no evidence, no preference.
 
     Source:
-        Hu, Koren & Volinsky 2008, eq. 4, https://doi.org/10.1109/ICDM.2008.22
+        Hu, Koren & Volinsky 2008, eq. 4, https://doi.org/10.1109/ICDM.2008.22. With A = gram + regularization · I
+        and D = diag(|c| − 1), (A + YᵀDY)⁻¹ Yᵀ = A⁻¹Yᵀ (I + D Y A⁻¹ Yᵀ)⁻¹ moves the solve to the smaller side.
     """
-    k = gram.shape[0]
+    positive = np.maximum(confidence, 0.0).astype(np.float64)
     if not len(confidence):
-        return np.zeros(k, np.float32)
-    system = normal_matrix(gram, item_factors, confidence, regularization)
-    target = item_factors.T.astype(np.float64) @ np.maximum(confidence, 0.0)
-    return np.asarray(np.linalg.solve(system, target).astype(np.float32))
+        return np.zeros(gram.shape[0], np.float32)
+    if len(confidence) > gram.shape[0]:
+        left = normal_matrix(gram, item_factors, confidence, regularization)
+        return np.asarray(np.linalg.solve(left, item_factors.T @ positive).astype(np.float32))
+    solved, system = _small_side(inverse, item_factors, confidence)
+    return np.asarray((solved.T @ np.linalg.solve(system, positive)).astype(np.float32))
+
+
+def evidence(
+    gram: Array, inverse: Array, item_factors: Array, confidence: Array, regularization: float, targets: Array
+) -> Array:
+    """Return (m, r): each history entry's part of the ALS score of r target items, which add up to the score.
+
+    Args:
+        targets: (k, r) float32, factors of the items to explain. The others as in `fold_in`.
+
+    Source:
+        Hu, Koren & Volinsky 2008, section 5, https://doi.org/10.1109/ICDM.2008.22
+    """
+    positive = np.maximum(confidence, 0.0).astype(np.float64)
+    if len(confidence) > gram.shape[0]:
+        left = normal_matrix(gram, item_factors, confidence, regularization)
+        return np.asarray((item_factors @ np.linalg.solve(left, targets)) * positive[:, None])
+    solved, system = _small_side(inverse, item_factors, confidence)
+    return np.asarray(np.linalg.solve(system.T, solved @ targets) * positive[:, None])
 
 
 def normal_matrix(gram: Array, item_factors: Array, confidence: Array, regularization: float) -> Array:
@@ -43,6 +68,15 @@ def normal_matrix(gram: Array, item_factors: Array, confidence: Array, regulariz
     y = item_factors.astype(np.float64)
     extra = (y.T * (np.abs(confidence) - 1.0)) @ y
     return np.asarray(gram + extra + regularization * np.eye(gram.shape[0]))
+
+
+def _small_side(inverse: Array, item_factors: Array, confidence: Array) -> tuple[Array, Array]:
+    """Return Y A⁻¹ (m, k) and I + D Y A⁻¹ Yᵀ (m, m)."""
+    y = item_factors.astype(np.float64)
+    solved = y @ inverse
+    system = (np.abs(confidence) - 1.0).astype(np.float64)[:, None] * (solved @ y.T)
+    system[np.diag_indices(len(system))] += 1.0
+    return solved, system
 
 
 def confidence_of(weights: Array, alpha: float) -> Array:
@@ -58,46 +92,44 @@ def history_factors(model: Model, history: History) -> Array:
     return np.ascontiguousarray(model.a["factors"][:, history.item_rows].T)
 
 
-def collaborative(model: Model, history: History) -> Array:
-    """Return (n,) float32: ALS scores by fold-in of the whole history."""
-    factor = fold_in(
-        model.a["gram"], history_factors(model, history), confidence_of(history.weights, model.alpha),
-        model.regularization,
-    )  # fmt: skip
-    return np.asarray(factor @ model.a["factors"])
+def collaborative(model: Model, histories: list[History]) -> Array:
+    """Return (b, n) float32: ALS scores by fold-in of the whole history of each of b customers."""
+    factors = [
+        fold_in(
+            model.a["gram"], model.a["inverse"], history_factors(model, one),
+            confidence_of(one.weights, model.alpha), model.regularization,
+        )
+        for one in histories
+    ]  # fmt: skip
+    return np.asarray(np.stack(factors) @ model.a["factors"])
 
 
-def neighbours(model: Model, history: History) -> Array:
-    """Return (n,) float32: how strongly the items of the history point at each item.
+def neighbours(model: Model, histories: list[History]) -> Array:
+    """Return (b, n) float32: how strongly the items of each history point at each item.
 
     Degree-normalised item–item graph: an item that everybody buys says little of taste, so both ends are
-    divided by the root of their degree, and the score is brought back to the scale of the target's.
+    divided by a power of their degree, and the score is brought back to the scale of the target's.
 
     Source:
         Shen et al. 2021 (GF-CF), its linear part, https://arxiv.org/abs/2108.07567
     """
-    rows, parts = pointing(model, history)
-    hit = rows >= 0
-    scores = np.bincount(rows[hit], parts[hit], model.n_items)
-    return np.asarray((scores * np.sqrt(model.a["degrees"])).astype(np.float32))
+    out = np.empty((len(histories), model.n_items), np.float32)
+    for row, history in enumerate(histories):
+        targets, parts, _ = pointing(model, history)
+        out[row] = np.bincount(targets, parts, model.n_items)
+    out *= model.a["neighbour_scale"]
+    return out
 
 
-def pointing(model: Model, history: History) -> tuple[Array, Array]:
-    """Return (m, K) neighbour rows of each item of the history and what each contributes there."""
-    strength = np.log1p(np.maximum(history.weights, 0.0)) / np.sqrt(model.a["degrees"][history.item_rows])
-    return (
-        model.a["neighbour_rows"][history.item_rows],
-        model.a["neighbour_scores"][history.item_rows] * strength[:, None],
-    )
+def pointing(model: Model, history: History) -> tuple[Array, Array, Array]:
+    """Return what the history points at: item rows (p,), what each pointer contributes there (p,) before the scale
+    of the target, and the entry of the history (p,) it comes from."""
+    scale = model.a["neighbour_scale"][history.item_rows]
+    strength = np.log1p(np.maximum(history.weights, 0.0)) / scale
+    targets, scores, entries = near(model, history.item_rows)
+    return targets, scores * strength[entries], entries
 
 
 def repeat(model: Model, history: History) -> Array:
-    """Return (n,) float32: how likely each item is bought again, from the aged count of its orders."""
-    scores = np.zeros(model.n_items, np.float32)
-    scores[history.item_rows] = np.log1p(history.repeats / model.repeat_floor)
-    return scores
-
-
-def popularity(model: Model) -> Array:
-    """Return (n,) float32: the logarithm of recent orders, the same for everybody."""
-    return np.log1p(np.maximum(model.a["popularity"], 0.0))
+    """Return (m,) float32: how likely each item of the history is bought again, from the aged count of its orders."""
+    return np.asarray(np.log1p(history.repeats / model.repeat_floor), np.float32)

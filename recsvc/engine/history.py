@@ -13,6 +13,7 @@ import numpy as np
 from recsvc.artifact import Array
 
 DAY = 86400.0
+VISIT_DECAY = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,9 @@ class History:
     repeats: (m,) float32, the aged count of orders: how likely they buy it again.
     orders: (m,) int32. first_at, last_at: (m,) int64 epoch seconds of purchases, 0 where none.
     rejected_at: (m,) int64 epoch seconds of the last dislike or return for taste, 0 where none.
+    last_visit: (m,) int32, the customer's how-manieth visit, from 0, last bought it; −1 where none. A visit is one
+    moment of buying: dates without a time make the orders of a day one visit, in whatever order they came.
+    recent: (m,) float32, Σ over the visits that bought it of 0.9 ** (visits since).
     """
 
     item_rows: Array
@@ -58,6 +62,13 @@ class History:
     first_at: Array
     last_at: Array
     rejected_at: Array
+    last_visit: Array
+    recent: Array
+
+    @property
+    def visits(self) -> int:
+        """How many visits there were: the newest one bought something."""
+        return int(self.last_visit.max(initial=-1)) + 1
 
     @property
     def unwanted(self) -> Array:
@@ -76,6 +87,7 @@ class History:
 EMPTY = History(
     np.empty(0, np.int32), np.empty(0, np.float32), np.empty(0, np.float32),
     np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64),
+    np.empty(0, np.int32), np.empty(0, np.float32),
 )  # fmt: skip
 
 
@@ -106,6 +118,9 @@ def collect(groups: Array, events: Events, decay: Decay) -> tuple[Array, History
     np.maximum.at(last, inverse[bought], at[bought])
     first = np.full(m, np.iinfo(np.int64).max)
     np.minimum.at(first, inverse[bought], at[bought])
+    visits, since = visits_of(groups[keep][bought], at[bought])
+    last_visit = np.full(m, -1, np.int32)
+    np.maximum.at(last_visit, inverse[bought], visits)
     history = History(
         item_rows=(unique & 0xFFFFFFFF).astype(np.int32),
         weights=np.bincount(inverse, liked, m).astype(np.float32),
@@ -114,6 +129,8 @@ def collect(groups: Array, events: Events, decay: Decay) -> tuple[Array, History
         first_at=np.where(last > 0, first, 0),
         last_at=last,
         rejected_at=rejected,
+        last_visit=last_visit,
+        recent=np.bincount(inverse[bought], VISIT_DECAY**since, m).astype(np.float32),
     )
     return unique >> 32, history
 
@@ -137,15 +154,7 @@ def merge(known: History, events: Events, decay: Decay) -> History:
             out[where] += getattr(one, name)
         return out
 
-    last = np.zeros(len(rows), np.int64)
-    first = np.full(len(rows), np.iinfo(np.int64).max)
-    for where, one in parts:
-        last[where] = np.maximum(last[where], one.last_at)
-        seen = one.last_at > 0
-        first[where[seen]] = np.minimum(first[where[seen]], one.first_at[seen])
-    rejected = np.zeros(len(rows), np.int64)
-    for where, one in parts:
-        rejected[where] = np.maximum(rejected[where], one.rejected_at)
+    first, last, rejected = _dates(parts, len(rows))
     weights = total("weights", np.float32)
     # A rejection newer than every purchase known before it ends what those said.
     at = parts[1][0]
@@ -153,6 +162,7 @@ def merge(known: History, events: Events, decay: Decay) -> History:
     before[parts[0][0]] = known.last_at
     ended = fresh.rejected_at > before[at]
     weights[at[ended]] = fresh.weights[ended]
+    last_visit, recent = _visited(known, fresh, parts[0][0], at, len(rows))
     return History(
         item_rows=rows,
         weights=weights,
@@ -161,7 +171,51 @@ def merge(known: History, events: Events, decay: Decay) -> History:
         first_at=np.where(last > 0, first, 0),
         last_at=last,
         rejected_at=rejected,
+        last_visit=last_visit,
+        recent=recent,
     )
+
+
+def _dates(parts: list[tuple[Array, History]], m: int) -> tuple[Array, Array, Array]:
+    """Return first_at (the greatest integer where never), last_at and rejected_at of m entries, of histories whose
+    places among them are given."""
+    first, last, rejected = np.full(m, np.iinfo(np.int64).max), np.zeros(m, np.int64), np.zeros(m, np.int64)
+    for where, one in parts:
+        seen = one.last_at > 0
+        first[where[seen]] = np.minimum(first[where[seen]], one.first_at[seen])
+        last[where] = np.maximum(last[where], one.last_at)
+        rejected[where] = np.maximum(rejected[where], one.rejected_at)
+    return first, last, rejected
+
+
+def visits_of(groups: Array, at: Array) -> tuple[Array, Array]:
+    """Return the how-manieth visit of its group each purchase was in, and how many visits came after it."""
+    order = np.lexsort((at, groups))
+    g, t = groups[order], at[order]
+    new = np.ones(len(order), bool)
+    new[1:] = (g[1:] != g[:-1]) | (t[1:] != t[:-1])
+    number = np.cumsum(new) - 1
+    starts = np.searchsorted(g, g, side="left")
+    ends = np.searchsorted(g, g, side="right") - 1
+    nth = np.empty(len(order), np.int32)
+    since = np.empty(len(order), np.int32)
+    if len(order):
+        nth[order], since[order] = number - number[starts], number[ends] - number
+    return nth, since
+
+
+def _visited(known: History, fresh: History, old: Array, new: Array, m: int) -> tuple[Array, Array]:
+    """Return last_visit and recent of the merged entries; `old` and `new` place the entries of each among the m.
+
+    What comes late counts as the newest visit until the next training run: a history does not keep every moment.
+    """
+    last_visit, recent = np.full(m, -1, np.int32), np.zeros(m, np.float32)
+    last_visit[old] = known.last_visit
+    recent[old] = known.recent * VISIT_DECAY**fresh.visits
+    again = fresh.last_visit >= 0
+    last_visit[new[again]] = known.visits + fresh.last_visit[again]
+    recent[new] += fresh.recent
+    return last_visit, recent
 
 
 def _rejected_at(history: History, rows: Array) -> Array:

@@ -1,7 +1,7 @@
 """Lists, composed: from a model and a history to the items of a reply. Training composes finished lists here too.
 
-Ways: finished (known customer, nothing new), live (blend of all generators over the history as it is now),
-and for those without a history the customer's segment or the bestsellers.
+Ways: finished (known customer, nothing new), live (all generators over the history as it is now), and for
+those without a history the customer's segment or the bestsellers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from recsvc.concepts import GENERATORS, Generator, Reason
 from recsvc.engine import ranking
 from recsvc.engine.eligibility import Shelf
 from recsvc.engine.history import History
-from recsvc.engine.model import Model
+from recsvc.engine.model import Model, near
 from recsvc.engine.reasons import CODE, Reasons, why
 from recsvc.engine.session import NOTHING, Proposals, Session, propose
 
@@ -55,33 +55,82 @@ def personal(
         without: item rows the caller excludes.
         session: what the customer is doing just now, at `now` (epoch seconds).
     """
-    own = history.item_rows
-    scores = ranking.weighted(ranking.parts(model, history), model.blend, own[history.orders > 0])
-    total = scores.sum(axis=0)
+    return composed(model, history, ranking.propose(model, [history])[0], shelf, without, depth, session, now)
+
+
+def composed(
+    model: Model,
+    history: History,
+    proposed: ranking.Proposed,
+    shelf: Shelf,
+    without: Array,
+    depth: int,
+    session: Session = NOTHING,
+    now: float = 0.0,
+) -> Listed:
+    """Return the list of a customer to whom the generators have spoken; the arguments as in `personal`."""
     allowed = shelf.public.copy()
-    allowed[own[history.unwanted]] = False
+    allowed[history.item_rows[history.unwanted]] = False
     allowed[without] = False
-    best = float(total.max(initial=0.0, where=allowed))
-    brought = propose(model, session, allowed, shelf.sensitive, now, best)
-    total[brought.rows] += brought.scores
-    rows = ranking.top_k(np.where(allowed, total, np.float32(-np.inf)), depth)
-    reasons = why(model, history, rows, scores[:, rows], shelf.sensitive)
-    _tell_session(reasons, rows, scores[:, rows].max(axis=0, initial=0.0), brought, total)
-    return Listed(rows.astype(np.int32), total[rows], reasons)
+    rows, scores = _ordered(model, history, proposed, allowed, depth)
+    brought = propose(model, session, allowed, shelf.sensitive, now, float(scores.max(initial=0.0)))
+    if len(brought.rows):
+        rows, scores = _lifted(model, history, proposed, rows, scores, brought)
+    order = np.lexsort((rows, -scores))[:depth]
+    rows, scores = rows[order], scores[order]
+    parts = ranking.parts(model, history, proposed, rows)
+    reasons = why(model, history, rows, parts, shelf.sensitive)
+    _tell_session(reasons, rows, brought, scores)
+    return Listed(rows.astype(np.int32), scores, reasons)
 
 
-def _tell_session(reasons: Reasons, rows: Array, others: Array, brought: Proposals, total: Array) -> None:
-    """Let the session be the reason where it contributed more than any generator."""
+def _ordered(
+    model: Model, history: History, proposed: ranking.Proposed, allowed: Array, depth: int
+) -> tuple[Array, Array]:
+    """Return at least `depth` items with their scores, as far as there are as many: what the ranker has ordered, and
+    below it what the blend would add. Without a ranker, all by the blend."""
+    total = np.where(allowed, ranking.blended(model, history, proposed), np.float32(-np.inf))
+    if not model.ranked:
+        rows = ranking.top_k(total, depth)
+        return rows, total[rows]
+    rows = ranking.shortlist(model, history, proposed, allowed)
+    scores = ranking.ranked(model, history, proposed, rows)
+    if len(rows) < depth:
+        total[rows] = -np.inf
+        more = ranking.top_k(total, depth - len(rows))
+        below = scores.min(initial=1.0) * np.linspace(0.9, 0.1, len(more), dtype=np.float32)
+        rows, scores = np.concatenate([rows, more]), np.concatenate([scores, below])
+    return rows, scores
+
+
+def _lifted(
+    model: Model, history: History, proposed: ranking.Proposed, rows: Array, scores: Array, brought: Proposals
+) -> tuple[Array, Array]:
+    """Return the candidates with what the session brings up among them, its score added to theirs."""
+    more = np.setdiff1d(brought.rows, rows)
+    if len(more):
+        if model.ranked:
+            own = ranking.ranked(model, history, proposed, more)
+        else:
+            own = ranking.blended(model, history, proposed)[more]
+        rows, scores = np.concatenate([rows, more]), np.concatenate([scores, own])
+    place = {row: position for position, row in enumerate(rows.tolist())}
+    scores[[place[row] for row in brought.rows.tolist()]] += brought.scores
+    return rows, scores
+
+
+def _tell_session(reasons: Reasons, rows: Array, brought: Proposals, scores: Array) -> None:
+    """Let the session be the reason where it is more than half of the score."""
     place = {row: position for position, row in enumerate(rows.tolist())}
     for row, score, cited, in_cart in zip(
         brought.rows.tolist(), brought.scores, brought.cited, brought.in_cart, strict=True
     ):
         at = place.get(row)
-        if at is None or score <= others[at]:
+        if at is None or score <= scores[at] - score:
             continue
         reasons.generators[at] = GENERATORS.index(Generator.SESSION)
         reasons.codes[at] = CODE[Reason.BOUGHT_TOGETHER if in_cart else Reason.BECAUSE_VIEWED]
-        reasons.cited[at], reasons.shares[at] = cited, score / total[row]
+        reasons.cited[at], reasons.shares[at] = cited, score / scores[at]
 
 
 def finished(model: Model, customer_row: int) -> Listed:
@@ -103,12 +152,14 @@ def visible(listed: Listed, allowed: Array, without: Array, limit: int) -> Liste
 
 def similar(model: Model, item_row: int, shelf: Shelf, limit: int) -> Listed:
     """Return the items whose buyers are most like this item's buyers."""
-    return _related(model, item_row, shelf, limit, "neighbour", Reason.BECAUSE_VIEWED)
+    rows, scores, _ = near(model, np.array([item_row]))
+    return _related(model, item_row, shelf, limit, rows, scores, Reason.BECAUSE_VIEWED)
 
 
 def bought_together(model: Model, item_row: int, shelf: Shelf, limit: int) -> Listed:
     """Return the items found most often in the same order, beyond what their popularity alone would give."""
-    return _related(model, item_row, shelf, limit, "together", Reason.BOUGHT_TOGETHER)
+    rows, scores = model.a["together_rows"][item_row], model.a["together_scores"][item_row]
+    return _related(model, item_row, shelf, limit, rows, scores, Reason.BOUGHT_TOGETHER)
 
 
 def bestsellers(model: Model, shelf: Shelf, among: Array, now: float, window_days: int, limit: int) -> Listed:
@@ -162,8 +213,9 @@ def _public(model: Model, scores: Array, shelf: Shelf, among: Array, limit: int,
     return _plain(rows, scores[rows], reason)
 
 
-def _related(model: Model, item_row: int, shelf: Shelf, limit: int, table: str, reason: Reason) -> Listed:
-    rows, scores = model.a[f"{table}_rows"][item_row], model.a[f"{table}_scores"][item_row]
+def _related(
+    model: Model, item_row: int, shelf: Shelf, limit: int, rows: Array, scores: Array, reason: Reason
+) -> Listed:
     keep = np.flatnonzero((rows >= 0) & (scores > 0))
     keep = keep[shelf.public[rows[keep]]]
     keep = keep[np.lexsort((rows[keep], -scores[keep]))][:limit]

@@ -5,25 +5,38 @@ from __future__ import annotations
 import hashlib
 import itertools
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from recsvc.artifact import Array, Artifact
 from recsvc.concepts import BLENDED
+from recsvc.engine import forest
 from recsvc.engine.history import Decay, History
 from recsvc.errors import ArtifactInvalid
 
 # name → number of dimensions. Reading fails when one is missing or of another rank.
 ARRAYS: dict[str, int] = {
-    "item_id_bytes": 1, "item_id_offsets": 1, "factors": 2, "gram": 2,
-    "neighbour_rows": 2, "neighbour_scores": 2, "together_rows": 2, "together_scores": 2,
-    "degrees": 1, "popularity": 1, "sale_rows": 1, "sale_days": 1, "sale_orders": 1, "segment_rows": 2,
+    "item_id_bytes": 1, "item_id_offsets": 1, "factors": 2, "gram": 2, "inverse": 2,
+    "neighbour_offsets": 1, "neighbour_rows": 1, "neighbour_scores": 1, "neighbour_scale": 1,
+    "together_rows": 2, "together_scores": 2, "popularity": 1, "item_traits": 2,
+    "sale_rows": 1, "sale_days": 1, "sale_orders": 1, "segment_rows": 2,
     "customer_high": 1, "customer_low": 1, "own_offsets": 1, "own_item_rows": 1, "own_weights": 1,
     "own_repeats": 1, "own_orders": 1, "own_first_at": 1, "own_last_at": 1, "own_rejected_at": 1,
+    "own_last_visit": 1, "own_recent": 1,
     "finished_rows": 2, "finished_scores": 2, "finished_generators": 2, "finished_reasons": 2,
     "finished_cited": 2, "finished_shares": 2,
 }  # fmt: skip
+
+# What the ranker sees, column by column; `features` fills it in.
+PAIR_FEATURES: Final = (
+    "count", "share_of_visits", "visits_since", "recent", "aged", "days_since", "gap_days", "due", "taste",
+)  # fmt: skip
+ITEM_TRAITS: Final = ("orders", "orders_per_buyer", "buyers_again")
+FEATURES: Final = (
+    *PAIR_FEATURES, "collaborative", "collaborative_rank", "neighbours", "neighbours_rank", "popularity",
+    *ITEM_TRAITS, "visits", "visit_size", "items", "repeat_share",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +44,12 @@ class Model:
     """One version of the arrays.
 
     n items, k factors, c customers. Rows mean nothing outside this version.
-    `a` holds the arrays of `ARRAYS`: factors (k, n) float32 dims-major, gram (k, k), neighbour_rows and
-    _scores (n, K) with −1 for none, degrees (n,) customers per item, popularity (n,) recent orders,
-    sale_* (e,) orders per item and day sorted by day, own_* the histories of all customers in one run,
-    finished_* (c, depth) their finished lists.
+    `a` holds the arrays of `ARRAYS`: factors (k, n) float32 dims-major, gram (k, k) and its regularized inverse
+    (k, k) float64; neighbour_rows and _scores (e,), of item i from neighbour_offsets[i] to [i + 1], best first, and
+    neighbour_scale (n,); together_* (n, 30) with −1 for none; popularity (n,) recent orders, item_traits (n, t) of
+    `ITEM_TRAITS`, sale_* (e,) orders per item and day sorted by day, own_* the histories of all customers in one run,
+    finished_* (c, depth) their finished lists. With a ranker it also holds the forest of `engine.forest`.
+    log_popularity: (n,) float32, the score of the popularity generator, the same for everybody.
     """
 
     version: str
@@ -52,6 +67,12 @@ class Model:
     published_at: float
     manifest: dict[str, Any]
     a: dict[str, Array]
+    log_popularity: Array
+
+    @property
+    def ranked(self) -> bool:
+        """Whether a ranker orders the candidates; else the blend does."""
+        return "forest_leaves" in self.a
 
     @property
     def n_items(self) -> int:
@@ -94,6 +115,17 @@ def hash_customer(customer_id: str, secret: bytes) -> tuple[int, int]:
     return int.from_bytes(value[:8], "big"), int.from_bytes(value[8:], "big")
 
 
+def near(model: Model, item_rows: Array) -> tuple[Array, Array, Array]:
+    """Return the neighbours of several items in one run: item rows, scores, and the position in `item_rows` each is
+    a neighbour of."""
+    offsets = model.a["neighbour_offsets"]
+    starts = offsets[item_rows]
+    counts = offsets[item_rows + 1] - starts
+    of = np.repeat(np.arange(len(item_rows)), counts)
+    where = np.arange(len(of)) + (starts - np.concatenate([[0], np.cumsum(counts)[:-1]]))[of]
+    return model.a["neighbour_rows"][where], model.a["neighbour_scores"][where], of
+
+
 def own_history(model: Model, row: int) -> History:
     """Return what training knew of the customer in `row`."""
     start, end = model.a["own_offsets"][row], model.a["own_offsets"][row + 1]
@@ -132,6 +164,7 @@ def _build(artifact: Artifact) -> Model:
         published_at=float(artifact.manifest["published_at"]),
         manifest=artifact.manifest,
         a=artifact.arrays,
+        log_popularity=np.log1p(np.maximum(artifact.arrays["popularity"], 0.0)).astype(np.float32),
     )
 
 
@@ -140,8 +173,10 @@ def _check_fit(model: Model) -> None:
     k = a["factors"].shape[0]
     customers = len(a["customer_high"])
     wanted = {
-        "factors": (k, n), "gram": (k, k), "degrees": (n,), "popularity": (n,),
-        "neighbour_rows": (n, a["neighbour_rows"].shape[1]), "neighbour_scores": a["neighbour_rows"].shape,
+        "factors": (k, n), "gram": (k, k), "inverse": (k, k), "popularity": (n,),
+        "neighbour_offsets": (n + 1,), "neighbour_rows": (int(a["neighbour_offsets"][-1]),),
+        "neighbour_scores": a["neighbour_rows"].shape, "neighbour_scale": (n,),
+        "item_traits": (n, len(ITEM_TRAITS)),
         "together_rows": (n, a["together_rows"].shape[1]), "together_scores": a["together_rows"].shape,
         "customer_low": (customers,), "own_offsets": (customers + 1,),
         "finished_rows": (customers, a["finished_rows"].shape[1]),
@@ -153,6 +188,10 @@ def _check_fit(model: Model) -> None:
     for name, shape in wanted.items():
         if a[name].shape != shape:
             raise ArtifactInvalid(f"{model.version}: {name} has shape {a[name].shape}, {shape} fits the others")
+    if model.ranked:
+        forest.check(a, len(FEATURES))
+    if (np.diff(a["neighbour_offsets"]) < 0).any():
+        raise ArtifactInvalid(f"{model.version}: neighbour_offsets does not ascend")
     inside = np.diff(a["own_item_rows"].astype(np.int64)) <= 0
     inside[a["own_offsets"][1:-1][(a["own_offsets"][1:-1] > 0) & (a["own_offsets"][1:-1] < own[0])] - 1] = False
     if inside.any():

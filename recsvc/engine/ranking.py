@@ -1,49 +1,101 @@
-"""Blending the generators into one score, and cutting the best k out of it."""
+"""Ordering: from what the generators say to candidates in order, by the ranker or, where none is, by the blend."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from recsvc.artifact import Array
 from recsvc.concepts import BLENDED, Generator
-from recsvc.engine import candidates
+from recsvc.engine import candidates, forest
+from recsvc.engine.features import features
 from recsvc.engine.history import History
 from recsvc.engine.model import Model
 
 _BLOCK = 256
 _SILENT = np.array([BLENDED.index(Generator.COLLABORATIVE), BLENDED.index(Generator.NEIGHBOURS)])
+# How many candidates the ranker takes from each: of own purchases, and the best of each generator.
+# The same for every question, as places among the candidates are features.
+OWN, COLLABORATIVE, NEIGHBOURS, POPULARITY = 250, 60, 60, 40
 
 
-def parts(model: Model, history: History) -> Array:
-    """Return (generators, n) float32 in the order of `concepts.BLENDED`, before blending.
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """What the generators that learn from others say of all n items to one customer: two (n,) float32 arrays, scaled
+    to unit RMS over the items, because their scale differs between customers."""
 
-    The first two are scaled to unit RMS over the items, because their scale differs between customers;
-    the other two mean the same for everybody and stay as they are.
-    """
-    return np.stack([
-        _unit(candidates.collaborative(model, history)),
-        _unit(candidates.neighbours(model, history)),
-        candidates.repeat(model, history),
-        candidates.popularity(model),
-    ])  # fmt: skip
+    collaborative: Array
+    neighbours: Array
 
 
-def weighted(parts: Array, weights: Array, bought: Array) -> Array:
-    """Return (g, c) float32: each generator's weighted part of the blended score; the score is their sum.
+def propose(model: Model, histories: list[History]) -> list[Proposed]:
+    """Return what the generators say to each of several customers."""
+    collaborative = _unit(candidates.collaborative(model, histories))
+    neighbours = _unit(candidates.neighbours(model, histories))
+    return [Proposed(*both) for both in zip(collaborative, neighbours, strict=True)]
+
+
+def blended(model: Model, history: History, proposed: Proposed) -> Array:
+    """Return (n,) float32: the blended score of every item."""
+    c, g, r, p = model.blend
+    total = proposed.collaborative * c + proposed.neighbours * g
+    total[history.item_rows[history.orders > 0]] = 0.0  # see `parts`
+    total += model.log_popularity * p
+    total[history.item_rows] += candidates.repeat(model, history) * r
+    return np.asarray(total)
+
+
+def parts(model: Model, history: History, proposed: Proposed, rows: Array) -> Array:
+    """Return (generators, c) float32, in the order of `concepts.BLENDED`: each one's part of the blended score of
+    some items. Their sum is `blended`.
 
     Of what a customer bought before, the repeat generator knows better than the two that learn from others:
     there, these are silent. Measured on The Complete Journey (`python -m training train`): letting them speak
     everywhere, the search puts both weights to nought (NDCG@10 0.3255 on all items); silent there, NDCG@10 is
     0.3257, and on items never bought before 0.0309, where popularity alone reaches 0.0268.
-
-    Args:
-        parts: (g, c) from `parts`.
-        weights: (g,).
-        bought: positions among the c of what the customer bought before.
     """
-    out = parts * weights[:, None]
-    out[np.ix_(_SILENT, bought)] = 0.0
-    return np.asarray(out)
+    return said(model, history, proposed, rows) * model.blend[:, None] * heard(history, rows)
+
+
+def said(model: Model, history: History, proposed: Proposed, rows: Array) -> Array:
+    """Return (generators, c) float32: what each generator says of some items, before blending."""
+    repeats = np.zeros(model.n_items, np.float32)
+    repeats[history.item_rows] = candidates.repeat(model, history)
+    return np.stack([
+        proposed.collaborative[rows], proposed.neighbours[rows], repeats[rows], model.log_popularity[rows],
+    ])  # fmt: skip
+
+
+def heard(history: History, rows: Array) -> Array:
+    """Return (generators, c) of zeros and ones: whom the blend listens to for each item."""
+    out = np.ones((len(BLENDED), len(rows)), np.float32)
+    out[np.ix_(_SILENT, np.flatnonzero(np.isin(rows, history.item_rows[history.orders > 0])))] = 0.0
+    return out
+
+
+def shortlist(model: Model, history: History, proposed: Proposed, allowed: Array) -> Array:
+    """Return the candidates of a customer for the ranker, rows ascending: what they bought and the best of each
+    generator among the rest. `allowed` is (n,) bool."""
+    own = np.flatnonzero((history.orders > 0) & allowed[history.item_rows])
+    own = own[np.lexsort((history.item_rows[own], -history.repeats[own]))][:OWN]
+    new = allowed.copy()
+    new[history.item_rows] = False
+    nothing = np.float32(-np.inf)
+    found = [history.item_rows[own]]
+    for scores, count in (
+        (proposed.collaborative, COLLABORATIVE),
+        (proposed.neighbours, NEIGHBOURS),
+        (model.log_popularity, POPULARITY),
+    ):
+        found.append(top_k(np.where(new, scores, nothing), count))
+    return np.unique(np.concatenate(found))
+
+
+def ranked(model: Model, history: History, proposed: Proposed, rows: Array) -> Array:
+    """Return (c,) float32 in (0, 1): the ranker's word on candidates, which is an order and not a probability."""
+    table = features(model, history, rows, proposed.collaborative[rows], proposed.neighbours[rows])
+    return np.asarray(1.0 / (1.0 + np.exp(-forest.predict(model.a, table))), np.float32)
 
 
 def top_k(scores: Array, k: int) -> Array:
@@ -57,11 +109,12 @@ def top_k(scores: Array, k: int) -> Array:
     if k <= 0:
         return np.empty(0, np.int64)
     survivors = np.arange(n)
-    if n > _BLOCK * 4 and n // _BLOCK > k:
+    if n // _BLOCK > 2 * k:
         whole = n // _BLOCK * _BLOCK
         maxima = scores[:whole].reshape(-1, _BLOCK).max(axis=1)
-        threshold = np.partition(maxima, len(maxima) - k)[len(maxima) - k]
-        survivors = np.flatnonzero(scores >= threshold)
+        survivors = np.flatnonzero(scores >= np.partition(maxima, len(maxima) - k)[len(maxima) - k])
+    elif n > 4 * k:
+        survivors = np.flatnonzero(scores >= np.partition(scores, n - k)[n - k])
     values = scores[survivors]
     order = np.lexsort((survivors, -values))[:k]
     best = survivors[order]
@@ -69,5 +122,7 @@ def top_k(scores: Array, k: int) -> Array:
 
 
 def _unit(scores: Array) -> Array:
-    size = float(np.sqrt(np.mean(np.square(scores, dtype=np.float64)))) if len(scores) else 0.0
-    return np.asarray(scores / size if size > 0 else scores, np.float32)
+    """Scale each row of (b, n) to unit RMS, in place; a row of zeros stays."""
+    size = np.sqrt(np.einsum("ij,ij->i", scores, scores, dtype=np.float64) / max(scores.shape[1], 1))
+    scores /= np.where(size > 0, size, 1.0).astype(np.float32)[:, None]
+    return scores

@@ -77,25 +77,20 @@ def _cite(
 
 
 def _by_factors(model: Model, history: History, rows: Array) -> Array:
-    """Return (m, r): each history entry's part of the ALS score, which is linear in the preferences.
-
-    Source:
-        Hu, Koren & Volinsky 2008, section 5, https://doi.org/10.1109/ICDM.2008.22
-    """
-    own = candidates.history_factors(model, history)
-    confidence = candidates.confidence_of(history.weights, model.alpha)
-    system = candidates.normal_matrix(model.a["gram"], own, confidence, model.regularization)
-    solved = np.linalg.solve(system, model.a["factors"][:, rows].astype(np.float64))
-    return np.asarray((own @ solved) * np.maximum(confidence, 0.0)[:, None])
+    """Return (m, r): each history entry's part of the ALS score, which is linear in the preferences."""
+    return candidates.evidence(
+        model.a["gram"], model.a["inverse"], candidates.history_factors(model, history),
+        candidates.confidence_of(history.weights, model.alpha), model.regularization, model.a["factors"][:, rows],
+    )  # fmt: skip
 
 
 def _by_graph(model: Model, history: History, rows: Array) -> Array:
     """Return (m, r): each history entry's part of the graph score."""
-    targets, strengths = candidates.pointing(model, history)
-    place = np.full(model.n_items + 1, -1)  # the last place catches the −1 of missing neighbours
+    targets, parts, entries = candidates.pointing(model, history)
+    place = np.full(model.n_items, -1)
     place[rows] = np.arange(len(rows))
     at = place[targets]
-    entry, slot = np.nonzero(at >= 0)
+    hit = at >= 0
     out = np.zeros((len(history), len(rows)))
-    np.add.at(out, (entry, at[entry, slot]), strengths[entry, slot])
+    np.add.at(out, (entries[hit], at[hit]), parts[hit])
     return out

@@ -14,7 +14,7 @@ import numpy as np
 
 from recsvc.artifact import Array
 from recsvc.engine.history import DAY
-from recsvc.engine.model import Model
+from recsvc.engine.model import Model, near
 
 _ITEMS, _EACH = 5, 3
 _HALF_LIFE_DAYS = 1.0
@@ -59,9 +59,9 @@ def propose(model: Model, session: Session, allowed: Array, sensitive: Array, no
         if sensitive[item]:
             continue
         strength = scale * 2.0 ** (-max(now - float(at), 0.0) / DAY / _HALF_LIFE_DAYS)
-        table = "together_rows" if in_cart else "neighbour_rows"
-        near = [row for row in model.a[table][item].tolist() if row >= 0 and allowed[row] and row not in own]
-        for place, row in enumerate(near[:_EACH]):
+        like = model.a["together_rows"][item] if in_cart else near(model, np.array([item]))[0]
+        brought = [row for row in like.tolist() if row >= 0 and allowed[row] and row not in own]
+        for place, row in enumerate(brought[:_EACH]):
             score = strength * (1.0 - _STEP * place)
             if row not in best or score > best[row][0]:
                 best[row] = (score, item, bool(in_cart))

@@ -71,8 +71,10 @@ def test_a_finished_list_is_the_list_made_live(model: Model, planted: Place, sec
         live = lists.personal(model, own_history(model, row), as_trained, NOTHING, 100)
         done = lists.finished(model, row)
         assert done.rows.tolist() == live.rows.tolist()
-        np.testing.assert_array_equal(done.scores, live.scores)
-        for name in ("generators", "codes", "cited", "shares"):
+        # One product of matrices for many customers rounds the last bit otherwise than one of a vector.
+        np.testing.assert_allclose(done.scores, live.scores, rtol=1e-5)
+        np.testing.assert_allclose(done.reasons.shares, live.reasons.shares, rtol=1e-4)
+        for name in ("generators", "codes", "cited"):
             np.testing.assert_array_equal(getattr(done.reasons, name), getattr(live.reasons, name))
 
 
@@ -92,7 +94,7 @@ def test_without_the_cited_item_the_generators_score_falls(
                 continue
             of = score[GENERATORS[generator]]
             without = _part(short, short.item_rows != cited)
-            assert of(model, without)[row] < of(model, short)[row]
+            assert of(model, [without])[0, row] < of(model, [short])[0, row]
             checked += 1
     assert checked >= 50
 
@@ -161,6 +163,7 @@ def test_buy_again_is_quiet_just_after_buying_and_after_a_return(all_open: Shelf
     history = History(
         np.array([0, 1, 2, 3], np.int32), np.array([9, 9, -1, 9], np.float32), np.array([3, 2, 5, 2.5], np.float32),
         np.array([4, 4, 4, 1], np.int32), np.array([10, 10, 10, 95], np.int64) * day, np.array([99, 70, 70, 95]) * day, np.zeros(4, np.int64),
+        np.array([6, 4, 4, 5], np.int32), np.ones(4, np.float32),
     )  # fmt: skip
     found = repeat.buy_again(history, all_open, 100.0 * day, 10)
     assert found.rows.tolist() == [3, 1, 0]  # 2 went back; 0 was bought yesterday and is usual every 30 days

@@ -15,7 +15,7 @@ MAY = {
     "web": {"web", "flows", *GROUND}, "client": set(GROUND), "embedded": set(GROUND), "logs": set(GROUND),
 }  # fmt: skip
 # Heavy or unsafe in a service that forks: implicit's threads hang a forked child.
-NEVER_IN_SERVICE = {"training", "implicit", "scipy", "pandas", "duckdb", "threadpoolctl"}
+NEVER_IN_SERVICE = {"training", "implicit", "scipy", "pandas", "duckdb", "threadpoolctl", "lightgbm", "sklearn"}
 
 
 def _sources(folder: str) -> list[Path]:

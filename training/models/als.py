@@ -9,6 +9,7 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from recsvc.artifact import Array
+from training import openmp
 from training.config import Als
 
 
@@ -24,6 +25,7 @@ def fit(
         confidence: (customers, items); a negative value means preference 0 with that confidence.
         progress: called with the number of finished iterations.
     """
+    openmp.load()
     from implicit.cpu.als import AlternatingLeastSquares
 
     model = AlternatingLeastSquares(

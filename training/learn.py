@@ -1,0 +1,121 @@
+"""Learning the order: the blend, and the ranker where it wins.
+
+Both are chosen on the hold-out of one log. A fifth of the asked customers, 2,000 at most, are the judges: the ranker is
+trained on the others and compared with the blend on the judges. Where its lead there is larger than the standard error
+of the lead, it orders the lists. Else the blend does, and the note says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from recsvc.artifact import Array
+from recsvc.concepts import BLENDED
+from recsvc.engine import forest
+from recsvc.engine.model import FEATURES
+from training import evaluate, fit, matrix, ranker
+from training.config import Config
+from training.evaluate import Case
+from training.holdout import Held, hold_out
+from training.progress import Progress
+from training.sources import Log
+
+_BLEND_CASES = 2000
+_JUDGES = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """How candidates are ordered. blend: (generators,) float32. trees: the forest's arrays, empty where the blend
+    orders. masked: whether own items are never proposed. note: what was chosen and why, for people."""
+
+    blend: Array
+    trees: dict[str, Array]
+    masked: bool
+    note: str
+
+    @property
+    def name(self) -> str:
+        """`ranker` or `blend`."""
+        return "ranker" if self.trees else "blend"
+
+    def scorer(self) -> evaluate.Scorer:
+        """Return what scores the cases of an evaluation as the engine scores them."""
+        return by_forest(self.trees) if self.trees else evaluate.by_blend(self.blend)
+
+
+def by_forest(trees: dict[str, Array]) -> evaluate.Scorer:
+    """Return what scores a case by the ranker."""
+    return lambda case: forest.predict(trees, case.table)
+
+
+def order(log: Log, config: Config, progress: Progress) -> Order:
+    """Return how to order what is proposed from a log."""
+    start = np.array([config.blend[name] for name in BLENDED], np.float32)
+    held = hold_out(log, config.holdout, config.split.min_customers, config.seed)
+    if held is None:
+        return Order(start, {}, False, "too few customers to learn an order from: the configured blend")
+    asked, found = _questions(log, held, config, progress)
+    if len(found) < config.split.min_customers:
+        return Order(start, {}, False, "too little to learn an order from: the configured blend")
+    rng = np.random.default_rng(config.seed)
+    everybody = np.unique(asked)
+    judges = np.isin(asked, rng.choice(everybody, min(len(everybody) // 5, _JUDGES), replace=False))
+    mine = [case for case, judge in zip(found, judges, strict=True) if not judge]
+    others = [case for case, judge in zip(found, judges, strict=True) if judge]
+    progress.step("choosing the blend", 9)
+    done = iter(range(1, 100))
+    some = [mine[one] for one in rng.permutation(len(mine))[:_BLEND_CASES]]
+    blend = evaluate.choose_blend(some, start, lambda: progress.at(next(done)))
+    progress.step("training the ranker", None)
+    trees, note = _ranker(mine, others, blend, config)
+    how = "" if held.by_time else "; the hold-out is random, since visits cannot be told apart"
+    return Order(blend, trees, not held.repeats, note + how)
+
+
+def _questions(log: Log, held: Held, config: Config, progress: Progress) -> tuple[Array, list[Case]]:
+    """Return the cases of the hold-out and the customer code of each."""
+    progress.step("fitting on the hold-out", config.als.iterations)
+    built_of, found = fit.arrays(held.before, config, progress.at, float(log.events.at.max()))
+    built = fit.assemble("", fit.without_customers(found, 1), fit.parameters(built_of, config, dict(config.blend)))
+    asked: list[Array] = []
+    questions: list[Case] = []
+    progress.step("asking customers of the hold-out", sum(len(np.unique(fold.pairs[:, 0])) for fold in held.folds))
+    for fold in held.folds:
+        known = matrix.histories(fold.before, built_of)
+        done = len(questions)
+        questions += evaluate.cases(built, known, fold.pairs, _counting(progress, done), not held.repeats)
+        asked.append(np.intersect1d(fold.pairs[:, 0], known.customer_codes))
+    return np.concatenate(asked), questions
+
+
+def _counting(progress: Progress, before: int) -> Callable[[int, int], None]:
+    return lambda done, _: progress.at(before + done)
+
+
+def _ranker(mine: list[Case], others: list[Case], blend: Array, config: Config) -> tuple[dict[str, Array], str]:
+    why = ranker.unavailable()
+    if why:
+        return {}, f"blend: {why}"
+    trees = _train(mine, config)
+    if not trees or len(others) < 2:
+        return {}, "blend: too little to train a ranker on"
+    ours = evaluate.score(others, by_forest(trees)).ndcg
+    lead = ours - evaluate.score(others, evaluate.by_blend(blend)).ndcg
+    error = float(lead.std(ddof=1) / np.sqrt(len(lead)))
+    said = (
+        f"on {len(others):,} questions of the hold-out it leads the blend by {lead.mean():.4f} ± {error:.4f} in ndcg@10"
+    )
+    if lead.mean() <= error:
+        return {}, f"blend: of the ranker, {said}: no win"
+    return trees, f"ranker: {said}"
+
+
+def _train(cases: list[Case], config: Config) -> dict[str, Array]:
+    sizes = np.array([len(case.hits) for case in cases])
+    features = np.concatenate([case.table for case in cases])
+    labels = np.concatenate([case.hits for case in cases]).astype(np.int32)
+    return ranker.train(features, labels, sizes, config.seed, config.threads, list(FEATURES)) or {}
