@@ -1,4 +1,4 @@
-"""One training run: read → check → split by time → fit → choose the blend → evaluate → fit on all days → publish."""
+"""One training run: read → check → split by time → learn the order → evaluate → fit on all days → publish."""
 
 from __future__ import annotations
 
