@@ -46,9 +46,10 @@ class Model:
     n items, k factors, c customers. Rows mean nothing outside this version.
     `a` holds the arrays of `ARRAYS`: factors (k, n) float32 dims-major, gram (k, k) and its regularized inverse
     (k, k) float64; neighbour_rows and _scores (e,), of item i from neighbour_offsets[i] to [i + 1],
-    best first, and neighbour_scale (n,); together_* (n, 30) with −1 for none; popularity (n,) recent orders, item_traits (n, t)
-    of `ITEM_TRAITS`, sale_* (e,) orders per item and day sorted by day, own_* the histories of all customers in one run,
-    finished_* (c, depth) their finished lists. With a ranker it also holds the forest of `engine.forest`.
+    best first, and neighbour_scale (n,); together_* (n, 30) with −1 for none; popularity (n,) recent orders,
+    item_traits (n, t) of `ITEM_TRAITS`, sale_* (e,) orders per item and day sorted by day, own_* the histories of all
+    customers in one run, finished_* (c, depth) their finished lists. With a ranker it also holds the forest of
+    `engine.forest`.
     log_popularity: (n,) float32, the score of the popularity generator, the same for everybody.
     """
 
