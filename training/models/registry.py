@@ -5,13 +5,14 @@ NDCG of the neighbours alone, of the order the recipe chose (the ranker), and th
 a 95 % interval; `python -m training benchmark`, the 3,000 most-used items of Gowalla (@20), the 3,000 most-bought of
 Ta-Feng (@10):
 
-    graph    0.2460   0.2450                      0.0982   0.1588
-    EASE     0.2321   0.2340   0.0109 ± 0.0014    0.0862   0.1537   0.0051 ± 0.0011
+    graph    0.2460   0.2450                      0.0982   0.1587
+    EASE     0.2321   0.2340   0.0109 ± 0.0014    0.0862   0.1536   0.0051 ± 0.0011
     BM25     0.1775   0.2354   0.0096 ± 0.0012
     cosine   0.1733   0.2301   0.0148 ± 0.0013
 
 EASE with a regularization of 50, 150, 400, 1,000 stays behind the graph on Gowalla (recall@20 alone, 6,000 customers:
 0.338, 0.342, 0.341, 0.336; the graph 0.364), so it is not for want of tuning there.
+BPR in the place of ALS, on the same Gowalla: alone 0.1669 and ALS 0.2089; chosen order 0.2423, lead 0.0026 ± 0.0013.
 """
 
 from __future__ import annotations
