@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
+from typing import Final
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from recsvc.concepts import BLENDED, KINDS
 from recsvc.errors import InvalidRequest
+
+# By field of `generators`; what they are is in `training.models.registry`, which reads this module.
+METHODS: Final = {"collaborative": ("als", "bpr"), "neighbours": ("graph", "ease", "bm25", "cosine")}
 
 
 class _Strict(BaseModel):
@@ -31,6 +35,13 @@ class HistorySettings(_Strict):
     repeat_floor: float = Field(0.1, gt=0)
 
 
+class Generators(_Strict):
+    """The methods, each one of `METHODS`."""
+
+    collaborative: str = "als"
+    neighbours: str = "graph"
+
+
 class Als(_Strict):
     """Alternating least squares, by implicit."""
 
@@ -46,6 +57,28 @@ class Neighbours(_Strict):
     keep: int = Field(500, ge=1, le=1000)
     exponent: float = Field(0.4, ge=0, le=1)
     min_customers: int = Field(2, ge=1, le=100)
+
+
+class Ease(_Strict):
+    """EASE."""
+
+    regularization: float = Field(200.0, gt=0)
+
+
+class Bm25(_Strict):
+    """BM25, by implicit."""
+
+    k1: float = Field(1.2, ge=0)
+    b: float = Field(0.75, ge=0, le=1)
+
+
+class Bpr(_Strict):
+    """Bayesian personalised ranking, by implicit."""
+
+    factors: int = Field(100, ge=1, le=1024)
+    iterations: int = Field(30, ge=1, le=10000)
+    learning_rate: float = Field(0.05, gt=0)
+    regularization: float = Field(0.01, ge=0)
 
 
 class Popularity(_Strict):
@@ -74,8 +107,12 @@ class Config(_Strict):
     split: Split = Split()
     history: HistorySettings = HistorySettings()
     weights: dict[str, float] = Field(default_factory=dict)
+    generators: Generators = Generators()
     als: Als = Als()
     neighbours: Neighbours = Neighbours()
+    ease: Ease = Ease()
+    bm25: Bm25 = Bm25()
+    bpr: Bpr = Bpr()
     popularity: Popularity = Popularity()
     holdout: Holdout = Holdout()
     lists: Lists = Lists()
@@ -104,6 +141,14 @@ def load(path: Path) -> Config:
         config = Config.model_validate(content)
     except ValidationError as error:
         raise InvalidRequest("; ".join(_explain(path, one) for one in error.errors())) from None
+    _check_names(path, config)
+    missing = [name for name in BLENDED if name not in config.blend]
+    if missing:
+        raise InvalidRequest(f"{path}: blend.{missing[0]}: is missing")
+    return config
+
+
+def _check_names(path: Path, config: Config) -> None:
     for name, given, known in (
         ("weights", config.weights, list(KINDS)),
         ("blend", config.blend, [str(name) for name in BLENDED]),
@@ -111,10 +156,14 @@ def load(path: Path) -> Config:
         for key in given:
             if key not in known:
                 raise InvalidRequest(f"{path}: {name}.{key}: unknown{_nearest(key, known)}")
-    missing = [name for name in BLENDED if name not in config.blend]
-    if missing:
-        raise InvalidRequest(f"{path}: blend.{missing[0]}: is missing")
-    return config
+    for field, method in config.generators:
+        if method not in METHODS[field]:
+            raise InvalidRequest(f"{path}: {unknown_method(field, method)}")
+
+
+def unknown_method(field: str, given: str) -> str:
+    """Return the message about a method of `generators` that is none, with the known name most like it, or all."""
+    return f"generators.{field}: {given}: unknown{_nearest(given, list(METHODS[field]))}"
 
 
 def _explain(path: Path, error: object) -> str:

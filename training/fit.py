@@ -14,7 +14,7 @@ from recsvc.engine.eligibility import Shelf
 from recsvc.engine.history import DAY, EMPTY, History
 from training import matrix as matrices
 from training.config import Config
-from training.models import als, graph
+from training.models import graph, registry
 from training.sources import Log
 
 # Customers at once: two float32 arrays of (64, items), 51 MB at 100,000 items.
@@ -29,23 +29,22 @@ def arrays(
     """Return the matrix of a log and every item array that is learnt from it.
 
     Args:
-        iteration: called after each ALS iteration.
+        iteration: called after each iteration of the factors.
         as_of: see `matrix.build`.
     """
     matrix = matrices.build(log, config, as_of)
-    threads = config.threads
-    factors = als.fit(matrices.confidence(matrix, config.als.alpha), config.als, config.seed, threads, iteration)
+    factors = registry.factors(matrices.confidence(matrix, config.als.alpha), config, iteration)
     liked = matrices.liked(matrix)
     baskets = matrices.baskets(log, matrix)
     witnesses = matrices.witnesses(log, liked, baskets)
-    together_rows, together_scores = graph.together(baskets, witnesses, config.neighbours, threads)
+    together_rows, together_scores = graph.together(baskets, witnesses, config.neighbours, config.threads)
     gram = factors.T @ factors
     inverse = np.linalg.inv(gram.astype(np.float64) + config.als.regularization * np.eye(len(gram)))
     names, offsets = model.pack_ids([log.item_ids[code] for code in matrix.item_codes])
     return matrix, {
         "item_id_bytes": names, "item_id_offsets": offsets,
         "factors": np.ascontiguousarray(factors.T), "gram": gram, "inverse": inverse,
-        **graph.neighbours(liked, config.neighbours, threads), "item_traits": matrices.traits(matrix),
+        **registry.neighbours(liked, config), "item_traits": matrices.traits(matrix),
         "together_rows": together_rows, "together_scores": together_scores,
         "popularity": _recent(matrix, config.popularity.window_days),
         "sale_rows": matrix.sale_rows, "sale_days": matrix.sale_days, "sale_orders": matrix.sale_orders,

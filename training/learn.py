@@ -20,6 +20,7 @@ from training import evaluate, fit, matrix, ranker
 from training.config import Config
 from training.evaluate import Case
 from training.holdout import Held, hold_out
+from training.models import registry
 from training.progress import Progress
 from training.sources import Log
 
@@ -78,7 +79,7 @@ def order(log: Log, config: Config, progress: Progress) -> Order:
 
 def _questions(log: Log, held: Held, config: Config, progress: Progress) -> tuple[Array, list[Case]]:
     """Return the cases of the hold-out and the customer code of each."""
-    progress.step("fitting on the hold-out", config.als.iterations)
+    progress.step("fitting on the hold-out", registry.iterations(config))
     built_of, found = fit.arrays(held.before, config, progress.at, float(log.events.at.max()))
     built = fit.assemble("", fit.without_customers(found, 1), fit.parameters(built_of, config, dict(config.blend)))
     asked: list[Array] = []

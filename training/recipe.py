@@ -15,6 +15,7 @@ from training import fit, learn
 from training.benchmark.protocols import Rankings, Task
 from training.config import Config
 from training.matrix import Matrix
+from training.models import registry
 from training.progress import Progress
 from training.sources import Log
 
@@ -30,7 +31,7 @@ def fit_and_rank(task: Task, config: Config, progress: Progress) -> Rankings:
     started = time.process_time()
     log = as_log(task, config)
     order = learn.order(log, config, progress)
-    progress.step("fitting", config.als.iterations)
+    progress.step("fitting", registry.iterations(config))
     matrix, found = fit.arrays(log, config, progress.at)
     blend = dict(zip(BLENDED, order.blend.tolist(), strict=True))
     arrays = fit.without_customers(found, 1) | order.trees

@@ -19,6 +19,7 @@ from recsvc.errors import InvalidRequest
 from recsvc.store import customers, facts, interactions, live
 from training import evaluate, fit, learn
 from training.config import Config
+from training.models import registry
 from training.progress import Progress
 from training.sources import Log, from_store
 
@@ -110,7 +111,7 @@ def _count(progress: Progress, done: int, total: int) -> None:
 
 
 def _fit(log: Log, config: Config, progress: Progress, name: str) -> Any:
-    progress.step(name, config.als.iterations)
+    progress.step(name, registry.iterations(config))
     return fit.arrays(log, config, progress.at)
 
 

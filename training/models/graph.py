@@ -7,12 +7,11 @@ from scipy import sparse
 
 from recsvc.artifact import Array
 from training.config import Neighbours
+from training.models import pairs
 
 _TOGETHER = 30
-_BITS = 512
 _MIN_ORDERS = 2.0
 _SHRINK = 10.0
-_CHUNK = 1 << 20
 
 
 def neighbours(liked: sparse.csr_matrix, settings: Neighbours, threads: int) -> dict[str, Array]:
@@ -30,24 +29,16 @@ def neighbours(liked: sparse.csr_matrix, settings: Neighbours, threads: int) -> 
         liked: (customers, items) of ones.
 
     Returns:
-        neighbour_offsets (n + 1,) int64, neighbour_rows (e,) int32 and neighbour_scores (e,) float32, of item i from
-        offsets[i] to offsets[i + 1], best first; neighbour_scale (n,) float32.
+        what `pairs.packed` returns; neighbour_scale is degree ** exponent.
 
     Source:
         Shen et al. 2021 (GF-CF), https://arxiv.org/abs/2108.07567
     """
-    n = liked.shape[1]
     degrees = np.maximum(np.asarray(liked.sum(axis=0)).ravel(), 1.0)
     per_customer = np.maximum(np.asarray(liked.sum(axis=1)).ravel(), 1.0)
     scaled = sparse.diags(1.0 / np.sqrt(per_customer)) @ liked @ sparse.diags(1.0 / np.sqrt(degrees))
-    source, target, score = _pairs(scaled, settings.keep, threads)
-    enough = _common(source, target, liked) >= settings.min_customers
-    source, target, score = source[enough], target[enough], score[enough]
-    return {
-        "neighbour_offsets": np.searchsorted(source, np.arange(n + 1)).astype(np.int64),
-        "neighbour_rows": target, "neighbour_scores": score,
-        "neighbour_scale": (degrees**settings.exponent).astype(np.float32),
-    }  # fmt: skip
+    found = pairs.witnessed(pairs.nearest(scaled, settings.keep, threads), liked, settings.min_customers)
+    return pairs.packed(found, (degrees**settings.exponent).astype(np.float32))
 
 
 def together(
@@ -61,11 +52,11 @@ def together(
     """
     n = baskets.shape[1]
     counts = np.maximum(np.asarray(baskets.sum(axis=0)).ravel(), 1.0)
-    source, target, cosine = _pairs(baskets @ sparse.diags(1.0 / np.sqrt(counts)), _TOGETHER * 3, threads)
+    source, target, cosine = pairs.nearest(baskets @ sparse.diags(1.0 / np.sqrt(counts)), _TOGETHER * 3, threads)
     size = np.sqrt(counts[source] * counts[target])
     both = cosine * size
     kept = (both > _MIN_ORDERS - 0.5) & (both > size**2 / max(baskets.shape[0], 1))
-    kept[kept] = _common(source[kept], target[kept], witnesses) >= settings.min_customers
+    kept[kept] = pairs.common(source[kept], target[kept], witnesses) >= settings.min_customers
     source, target, score = source[kept], target[kept], (both / (size + _SHRINK))[kept].astype(np.float32)
     order = np.lexsort((target, -score, source))
     source, target, score = source[order], target[order], score[order]
@@ -76,37 +67,3 @@ def together(
     rows[source[first], place[first]] = target[first]
     scores[source[first], place[first]] = score[first]
     return rows, scores
-
-
-def _common(source: Array, target: Array, liked: sparse.csr_matrix) -> Array:
-    """Return (e,) int64: about how many customers each pair of items has in common.
-
-    What one household buys together says nothing of others, and would show others what it buys. Customers are
-    hashed into 512 bits per item, and the bits of a pair in common are counted: exact enough where items have few
-    customers, and where they have thousands a pair has enough anyway.
-    """
-    bits = np.zeros((liked.shape[1], _BITS // 64), np.uint64)
-    found = liked.tocoo()
-    # Neighbouring rows must not share a bit by design: multiply by an odd constant, keep the high bits (Knuth).
-    place = (found.row.astype(np.uint64) * np.uint64(11400714819323198485)) >> np.uint64(64 - 9)
-    np.bitwise_or.at(bits, (found.col, place >> np.uint64(6)), np.uint64(1) << (place & np.uint64(63)))
-    common = np.zeros(len(source), np.int64)
-    for start in range(0, len(source), _CHUNK):  # in blocks, so that memory stays flat
-        part = slice(start, start + _CHUNK)
-        common[part] = np.bitwise_count(bits[source[part]] & bits[target[part]]).sum(axis=1)
-    return common
-
-
-def _pairs(scaled: sparse.csr_matrix, keep: int, threads: int) -> tuple[Array, Array, Array]:
-    """Return each column's `keep` best other columns by dot product: source and target (e,) int32, score (e,) float32,
-    by source, then best first."""
-    from implicit.nearest_neighbours import all_pairs_knn
-
-    found = all_pairs_knn(scaled.tocsr().astype(np.float64), K=keep + 1, num_threads=threads, show_progress=False)
-    other = (found.row != found.col) & (found.data > 0)
-    source, target, score = found.row[other], found.col[other], found.data[other].astype(np.float32)
-    # One key: the source, and within it the score. 53 bits hold both, and one sort of it costs a fifth of a lexsort.
-    order = np.argsort(source - score / (2.0 * float(score.max(initial=1e-30))))
-    source, target, score = source[order], target[order], score[order]
-    first = np.arange(len(source)) - np.searchsorted(source, source) < keep
-    return source[first].astype(np.int32), target[first].astype(np.int32), score[first]

@@ -1,4 +1,4 @@
-"""Models against a known answer: a checkerboard, a brute-force loop, and themselves run twice."""
+"""The graph against a brute-force loop; what is bought together."""
 
 from __future__ import annotations
 
@@ -6,33 +6,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from recsvc.engine.candidates import fold_in
-from training.config import Als, Neighbours
-from training.models import als, graph
-
-
-def _checkerboard(customers: int = 40, items: int = 20) -> sparse.csr_matrix:
-    """Even customers like even items, odd ones odd items; customer c has not seen item c mod items."""
-    dense = np.fromfunction(lambda c, i: (c % 2 == i % 2) & (i != c % items), (customers, items))
-    return sparse.csr_matrix(dense.astype(np.float32))
-
-
-def test_als_completes_the_checkerboard() -> None:
-    liked = _checkerboard()
-    factors = als.fit(liked * 20, Als(factors=2, iterations=15, regularization=0.1), seed=1, threads=1)
-    gram = factors.T @ factors
-    inverse = np.linalg.inv(gram.astype(np.float64) + 0.1 * np.eye(2))
-    for customer in range(40):
-        seen = liked[customer]
-        scores = factors @ fold_in(gram, inverse, factors[seen.indices], seen.data * 20, 0.1)
-        scores[seen.indices] = -np.inf
-        assert scores.argmax() == customer % 20
-
-
-def test_als_is_the_same_twice() -> None:
-    settings = Als(factors=8, iterations=3)
-    first, second = (als.fit(_checkerboard(), settings, seed=5, threads=2) for _ in range(2))
-    assert (first == second).all()
+from training.config import Neighbours
+from training.models import graph
 
 
 def test_neighbours_equal_a_loop() -> None:
