@@ -50,6 +50,16 @@ def rejects(kind: str, reason: str | None) -> bool:
     return kind == "dislike" or (kind == "return" and reason == "disliked")
 
 
+def blames(kind: str, reason: str | None) -> bool:
+    """Whether an interaction says: the item is bad, whoever buys it."""
+    return kind == "return" and reason == "defective"
+
+
+def regrets(kind: str) -> bool:
+    """Whether an interaction says, whatever the reason: it would have been better not to show this item."""
+    return kind in {"return", "refund", "dislike", "complaint"}
+
+
 def interaction_weight(kind: str, stars: int | None, reason: str | None, weights: dict[str, float]) -> float:
     """Return the signed training weight of one interaction.
 

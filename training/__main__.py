@@ -133,14 +133,19 @@ def _table(rows: dict[str, dict[str, float]], title: str) -> Table:
     caption = (
         "@10; new: among items never bought before; lead of what orders the lists: paired; ±: half a 95 % interval"
     )
+    regrets = any("regret@10" in row for row in rows.values())
+    if regrets:
+        caption += "; regret: share of what is shown that was later returned, disliked or complained about"
     table = Table(title=title, caption=caption, box=box.SIMPLE, pad_edge=False)
-    for name in ("", "recall", "ndcg", "±", "new ndcg", "±", "lead", "±"):
+    for name in ("", "recall", "ndcg", "±", "new ndcg", "±", "lead", "±", *(("regret",) if regrets else ())):
         table.add_column(name, justify="left" if not name else "right", no_wrap=True)
     for name, row in rows.items():
         cells = [f"{row['recall@10']:.4f}"]
         for metric in ("ndcg@10", "ndcg_new@10", "lead"):
             cells += [f"{row[metric]:.4f}", f"{(row[f'{metric}_high'] - row[f'{metric}_low']) / 2:.4f}"]
-        table.add_row(name, *(cells if row["lead_low"] or row["lead_high"] else [*cells[:-2], "", ""]))
+        if not row["lead_low"] and not row["lead_high"]:
+            cells[-2:] = "", ""
+        table.add_row(name, *cells, *([f"{row['regret@10']:.4f}"] if regrets else []))
     return table
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from recsvc.artifact import Array
 from recsvc.concepts import BLENDED, Generator
-from recsvc.engine import ranking
+from recsvc.engine import karma, ranking
 from recsvc.engine.features import features
 from recsvc.engine.history import History
 from recsvc.engine.model import Model
@@ -20,6 +20,7 @@ from training.fit import BLOCK
 from training.matrix import Matrix
 
 K = 10
+NOTHING = np.empty((0, 2), np.int64)
 _RESAMPLES = 1000
 _DISCOUNTS = 1.0 / np.log2(np.arange(2, K + 2))
 _IDEALS = np.concatenate([[1.0], np.cumsum(_DISCOUNTS)])
@@ -28,11 +29,13 @@ _IDEALS = np.concatenate([[1.0], np.cumsum(_DISCOUNTS)])
 @dataclass(frozen=True, slots=True)
 class Scores:
     """Per customer, (cases,) float64: recall@10 (of all that was bought), NDCG@10 (ideal over min(bought, 10)
-    positions), and NDCG@10 among items never bought before, NaN for those who bought none."""
+    positions), NDCG@10 among items never bought before, NaN for those who bought none, and regret@10: the share of
+    what is shown that the customer later returned, disliked or complained about."""
 
     recall: Array
     ndcg: Array
     ndcg_new: Array
+    regret: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,8 @@ class Case:
     """One customer to measure on, over c candidates in ascending order of row, so that ties go as in serving.
 
     said, heard: (generators, c) float32, see `ranking`. table: (c, f) float32, what the ranker sees. hits: (c,) bool,
-    bought later. bought: (c,) bool, bought before. truth: how many items were bought later; truth_new: how many of
+    bought later. bought: (c,) bool, bought before. regretted: (c,) bool, what `concepts.regrets`, later. karma: (c,)
+    float32, see `Model`. truth: how many items were bought later; truth_new: how many of
     them never before.
     """
 
@@ -49,12 +53,19 @@ class Case:
     table: Array
     hits: Array
     bought: Array
+    regretted: Array
+    karma: Array
     truth: int
     truth_new: int
 
 
 def cases(
-    model: Model, matrix: Matrix, pairs: Array, progress: Callable[[int, int], None], masked: bool = False
+    model: Model,
+    matrix: Matrix,
+    pairs: Array,
+    progress: Callable[[int, int], None],
+    masked: bool = False,
+    regretted: Array = NOTHING,
 ) -> list[Case]:
     """Return one case per customer with a history who bought something later.
 
@@ -64,38 +75,53 @@ def cases(
         matrix: the histories, in the item rows of the model.
         pairs: (t, 2) codes of customer and item, distinct, sorted by customer: what was bought later.
         masked: own items are not proposed.
+        regretted: (t, 2) as `pairs`: what was regretted later. Of customers who bought nothing later it is not asked.
     """
     known = pairs[np.isin(pairs[:, 0], matrix.customer_codes)]
     customers, starts = np.unique(known[:, 0], return_index=True)
     truths = np.split(known[:, 1], starts[1:]) if len(customers) else []
     rows = np.searchsorted(matrix.customer_codes, customers)
-    found = []
+    bounds = np.stack([np.searchsorted(regretted[:, 0], customers, side) for side in ("left", "right")], axis=1)
+    found: list[Case] = []
     for start in range(0, len(customers), BLOCK):
         histories = [matrix.of(int(row)) for row in rows[start : start + BLOCK]]
         for history, proposed, codes in zip(
             histories, ranking.propose(model, histories), truths[start : start + BLOCK], strict=True
         ):
-            found.append(_case(model, history, proposed, matrix, codes, masked))
+            first, last = bounds[len(found)]
+            found.append(_case(model, history, proposed, matrix, codes, regretted[first:last, 1], masked))
         progress(len(found), len(customers))
     return found
 
 
 def _case(
-    model: Model, history: History, proposed: ranking.Proposed, matrix: Matrix, codes: Array, masked: bool
+    model: Model,
+    history: History,
+    proposed: ranking.Proposed,
+    matrix: Matrix,
+    codes: Array,
+    regretted: Array,
+    masked: bool,
 ) -> Case:
-    allowed = np.ones(model.n_items, bool)
+    allowed = model.a["karma"] > 0
+    allowed[history.item_rows[history.unwanted]] = False
     if masked:
         allowed[history.item_rows] = False
     rows = ranking.shortlist(model, history, proposed, allowed)
-    at = np.searchsorted(matrix.item_codes, codes)
-    at = at[matrix.item_codes[np.minimum(at, len(matrix.item_codes) - 1)] == codes]
+    at = _rows(matrix, codes)
     before = history.item_rows[history.orders > 0]
-    hits = np.isin(rows, at)
     return Case(
         ranking.said(model, history, proposed, rows), ranking.heard(history, rows),
         features(model, history, rows, proposed.collaborative[rows], proposed.neighbours[rows]),
-        hits, np.isin(rows, before), len(codes), len(codes) - int(np.isin(at, before).sum()),
+        np.isin(rows, at), np.isin(rows, before), np.isin(rows, _rows(matrix, regretted)), model.a["karma"][rows],
+        len(codes), len(codes) - int(np.isin(at, before).sum()),
     )  # fmt: skip
+
+
+def _rows(matrix: Matrix, codes: Array) -> Array:
+    """Return the item rows of codes, without those that the matrix does not know."""
+    at = np.searchsorted(matrix.item_codes, codes)
+    return np.asarray(at[matrix.item_codes[np.minimum(at, len(matrix.item_codes) - 1)] == codes])
 
 
 Scorer = Callable[[Case], Array]
@@ -105,7 +131,7 @@ def by_blend(blend: Array) -> Scorer:
     """Return what scores a case by a blend. A blend of one generator alone is that generator as it is."""
     if int(np.count_nonzero(blend)) == 1:
         return lambda case: np.asarray(blend @ case.said)
-    return lambda case: np.asarray((case.said * case.heard * blend[:, None]).sum(axis=0))
+    return lambda case: karma.applied((case.said * case.heard * blend[:, None]).sum(axis=0), case.karma)
 
 
 def score(cases: list[Case], scorer: Scorer) -> Scores:
@@ -113,12 +139,13 @@ def score(cases: list[Case], scorer: Scorer) -> Scores:
     values = []
     for case in cases:
         total = scorer(case)
-        hits = case.hits[_top(total)]
+        best = _top(total)
+        hits, regret = case.hits[best], case.regretted[best].sum() / max(len(best), 1)
         ndcg_new = np.nan
         if case.truth_new:
             ndcg_new = _ndcg(case.hits[_top(np.where(case.bought, -np.inf, total))], case.truth_new)
-        values.append((hits.sum() / case.truth, _ndcg(hits, case.truth), ndcg_new))
-    return Scores(*np.array(values).reshape(-1, 3).T)
+        values.append((hits.sum() / case.truth, _ndcg(hits, case.truth), ndcg_new, regret))
+    return Scores(*np.array(values).reshape(-1, 4).T)
 
 
 def _top(total: Array) -> Array:
@@ -160,7 +187,8 @@ def choose_blend(cases: list[Case], start: Array, progress: Callable[[], None]) 
 
 def table(cases: list[Case], scorers: dict[str, Scorer], chosen: str, seed: int) -> dict[str, dict[str, float]]:
     """Return per scorer recall@10, ndcg@10 and ndcg_new@10 with 95 % bootstrap intervals over customers, and the
-    paired lead in NDCG of the `chosen` one over it with its interval."""
+    paired lead in NDCG of the `chosen` one over it with its interval; regret@10 too where anything was regretted."""
+    regrets = any(case.regretted.any() for case in cases)
     rng = np.random.default_rng(seed)
     draws = rng.integers(0, len(cases), (_RESAMPLES, len(cases)))
     scores = {name: score(cases, scorer) for name, scorer in scorers.items()}
@@ -171,6 +199,8 @@ def table(cases: list[Case], scorers: dict[str, Scorer], chosen: str, seed: int)
             **_interval("ndcg_new@10", found.ndcg_new, draws),
             **_interval("lead", scores[chosen].ndcg - found.ndcg, draws),
         }  # fmt: skip
+        if regrets:
+            results[name] |= _interval("regret@10", found.regret, draws)
     return results
 
 

@@ -12,6 +12,7 @@ from recsvc.concepts import KINDS
 from recsvc.engine import lists, model, ranking
 from recsvc.engine.eligibility import Shelf
 from recsvc.engine.history import DAY, EMPTY, History
+from training import karma
 from training import matrix as matrices
 from training.config import Config
 from training.models import graph, registry
@@ -45,6 +46,7 @@ def arrays(
         "item_id_bytes": names, "item_id_offsets": offsets,
         "factors": np.ascontiguousarray(factors.T), "gram": gram, "inverse": inverse,
         **registry.neighbours(liked, config), "item_traits": matrices.traits(matrix),
+        "karma": karma.multipliers(log, matrix),
         "together_rows": together_rows, "together_scores": together_scores,
         "popularity": _recent(matrix, config.popularity.window_days),
         "sale_rows": matrix.sale_rows, "sale_days": matrix.sale_days, "sale_orders": matrix.sale_orders,

@@ -91,7 +91,7 @@ def _by_time(log: Log, where: Array, since: Array, chosen: Array, settings: Sett
         known = cuts[j][who] < np.iinfo(np.int64).max
         truth = where[(since == j) & (cuts[j][customers] < np.iinfo(np.int64).max)]
         before = log.part(named & known & (log.events.at < cuts[j][who]))
-        parts.append(Fold(before, _pairs(log, truth)))
+        parts.append(Fold(before, log.pairs(truth)))
     kept = ~named | (log.events.at < cuts.min(axis=0)[who])
     return log.part(kept), parts
 
@@ -112,10 +112,6 @@ def _repeats(customers: Array, items: Array, at: Array) -> bool:
     """Whether anybody bought an item at two moments."""
     moments = np.unique(np.stack([customers.astype(np.int64), items.astype(np.int64), at], axis=1), axis=0)
     return bool((moments[1:, :2] == moments[:-1, :2]).all(axis=1).any()) if len(moments) > 1 else False
-
-
-def _pairs(log: Log, where: Array) -> Array:
-    return np.unique(np.stack([log.customers[where], log.events.item_rows[where]], axis=1), axis=0)
 
 
 def _sample(customers: Array, most: int, rng: np.random.Generator) -> Array:

@@ -14,7 +14,7 @@ import numpy as np
 
 from recsvc.artifact import Array
 from recsvc.concepts import BLENDED
-from recsvc.engine import forest
+from recsvc.engine import forest, karma
 from recsvc.engine.model import FEATURES
 from training import evaluate, fit, matrix, ranker
 from training.config import Config
@@ -50,7 +50,7 @@ class Order:
 
 def by_forest(trees: dict[str, Array]) -> evaluate.Scorer:
     """Return what scores a case by the ranker."""
-    return lambda case: forest.predict(trees, case.table)
+    return lambda case: karma.applied(forest.chance(trees, case.table), case.karma)
 
 
 def order(log: Log, config: Config, progress: Progress) -> Order:

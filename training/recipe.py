@@ -61,7 +61,7 @@ def as_log(task: Task, config: Config) -> Log:
         task.items.astype(np.int32), np.full(e, weight, np.float32), at, np.ones(e, bool), np.zeros(e, bool), orders
     )
     customers, items = (list(map(str, range(count))) for count in (task.customer_count, task.item_count))
-    return Log(customers, items, task.customers.astype(np.int32), events, np.zeros(e, bool))
+    return Log(customers, items, task.customers.astype(np.int32), events, *(np.zeros(e, bool),) * 3)
 
 
 def _rank(model: Model, matrix: Matrix, task: Task, progress: Progress) -> dict[str, Array]:

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import sqlalchemy as sa
 
 from recsvc import artifact
@@ -65,7 +64,7 @@ def train(engine: sa.Engine, artifacts: Path, config: Config, progress: Progress
     version = artifact.new_version(datetime.now(UTC))
     built = fit.assemble(version, found, parameters)
     progress.step("finishing lists", len(rows))
-    shelf = eligibility.shelf(_availability(engine, built.item_ids), time.time())
+    shelf = eligibility.shelf(_availability(engine, built.item_ids), time.time(), found["karma"])
     found |= fit.finish(built, matrix, rows, shelf, progress.at)
     clock.lap("lists")
     progress.step("publishing")
@@ -88,12 +87,13 @@ def _measure(log: Log, config: Config, progress: Progress, clock: _Clock) -> tup
         return learn.order(log, config, progress), {}, 0
     order = learn.order(before, config, progress)
     clock.lap("learn the order")
-    bought = later.events.purchases
-    pairs = np.unique(np.stack([later.customers[bought], later.events.item_rows[bought]], axis=1), axis=0)
+    pairs, regretted = later.pairs(later.events.purchases), later.pairs(later.regretted)
     matrix, found = _fit(before, config, progress, "fitting, to measure on")
     built = fit.assemble("", fit.without_customers(found, 1), fit.parameters(matrix, config, dict(config.blend)))
     progress.step("ranking for customers to measure on", None)
-    cases = evaluate.cases(built, matrix, pairs, lambda done, total: _count(progress, done, total), order.masked)
+    cases = evaluate.cases(
+        built, matrix, pairs, lambda done, total: _count(progress, done, total), order.masked, regretted
+    )  # fmt: skip
     if len(cases) < config.split.min_customers:
         return order, {}, len(cases)
     scorers = {**evaluate.alone(), "blend": evaluate.by_blend(order.blend)}

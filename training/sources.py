@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from recsvc.artifact import Array
-from recsvc.concepts import TASTELESS_REASONS, interaction_weight, rejects
+from recsvc.concepts import TASTELESS_REASONS, blames, interaction_weight, regrets, rejects
 from recsvc.engine.history import Events
 from recsvc.engine.returns import undone
 from training import bulk
@@ -27,6 +27,7 @@ class Log:
     customer_ids, item_ids: the distinct ids, codes point into them. customers: (e,) int32 codes, −1 where the
     interaction names nobody.
     events: the interactions, `item_rows` being item codes. returned: (e,) bool, a return, refund or cancel.
+    blamed, regretted: (e,) bool, what `concepts.blames` and `concepts.regrets`.
     """
 
     customer_ids: list[str]
@@ -34,6 +35,8 @@ class Log:
     customers: Array
     events: Events
     returned: Array
+    blamed: Array
+    regretted: Array
 
     def __len__(self) -> int:
         return len(self.customers)
@@ -44,9 +47,13 @@ class Log:
 
     def part(self, keep: Array) -> Log:
         """Return the part at which `keep`, (e,) bool, is true; codes keep their meaning."""
-        return Log(
-            self.customer_ids, self.item_ids, self.customers[keep], of(self.events, keep), self.returned[keep]
-        )  # fmt: skip
+        signs = (self.returned[keep], self.blamed[keep], self.regretted[keep])
+        return Log(self.customer_ids, self.item_ids, self.customers[keep], of(self.events, keep), *signs)
+
+    def pairs(self, where: Array) -> Array:
+        """Return (t, 2) codes of customer and item, distinct, sorted, of the events at `where`,
+        (e,) bool or indices."""
+        return np.unique(np.stack([self.customers[where], self.events.item_rows[where]], axis=1), axis=0)
 
 
 def of(events: Events, keep: Array) -> Events:
@@ -80,7 +87,7 @@ def from_store(
             none.astype(bool),
             none.astype(np.int64),
         )
-        return Log([], [], none, events, none.astype(bool))
+        return Log([], [], none, events, *(none.astype(bool),) * 3)
     return from_table(pa.Table.from_batches(parts), weights)
 
 
@@ -96,9 +103,10 @@ def from_table(table: pa.Table, weights: dict[str, float]) -> Log:
     orders, _ = _encode(table["order_id"])
     at = table["occurred_at"].to_numpy()
     quantity = table["quantity"].fill_null(1).to_numpy()
-    weight, rejected = _weights(table, kinds, names, weights), _rejections(table, kinds, names)
+    weight = _weights(table, kinds, names, weights)
+    rejected, blamed = (_said(says, table, kinds, names) for says in (rejects, blames))
     pairs = customers.astype(np.int64) << 32 | items
-    order = np.lexsort((quantity, rejected, weight, orders, kinds, pairs, at))
+    order = np.lexsort((quantity, blamed, rejected, weight, orders, kinds, pairs, at))
     customers, items, kinds, orders, at = (one[order] for one in (customers, items, kinds, orders, at))
     bought, given_back = (np.isin(kinds, [i for i, name in enumerate(names) if name == kind]) for kind in _MATCHED)
     returned = np.isin(kinds, [i for i, name in enumerate(names) if name in _RETURNS])
@@ -110,17 +118,18 @@ def from_table(table: pa.Table, weights: dict[str, float]) -> Log:
         item_rows=items, weights=weight[order], at=at // 1_000_000, purchases=bought, rejections=rejected[order],
         orders=orders,
     )  # fmt: skip
-    return Log(customer_ids, item_ids, customers, events, returned)
+    regretted = np.isin(kinds, [i for i, name in enumerate(names) if regrets(name)])
+    return Log(customer_ids, item_ids, customers, events, returned, blamed[order], regretted)
 
 
-def _rejections(table: pa.Table, kinds: Array, names: list[str]) -> Array:
-    """Return (e,) bool: `rejects` of each row, looked up once per distinct combination."""
+def _said(says: Callable[[str, str | None], bool], table: pa.Table, kinds: Array, names: list[str]) -> Array:
+    """Return (e,) bool: what `says` of the kind and reason of each row, looked up once per distinct combination."""
     reasons, reason_names = _encode(table["reason"])
     combined = kinds.astype(np.int64) * (len(reason_names) + 1) + reasons + 1
     distinct, inverse = np.unique(combined, return_inverse=True)
     texts = [None, *reason_names]
     width = len(reason_names) + 1
-    return np.array([rejects(names[one // width], texts[one % width]) for one in distinct.tolist()], bool)[inverse]
+    return np.array([says(names[one // width], texts[one % width]) for one in distinct.tolist()], bool)[inverse]
 
 
 def _weights(table: pa.Table, kinds: Array, names: list[str], weights: dict[str, float]) -> Array:

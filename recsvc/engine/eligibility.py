@@ -42,8 +42,12 @@ class Availability:
     sensitive: Array
 
 
-def shelf(facts: Availability, now: float) -> Shelf:
-    """Return what may be shown at `now` (epoch seconds). The closing moment itself is already closed."""
-    is_open = facts.active & (facts.stock > 0) & (facts.opens_at <= now) & (now < facts.closes_at)
+def shelf(facts: Availability, now: float, karma: Array) -> Shelf:
+    """Return what may be shown at `now` (epoch seconds). The closing moment itself is already closed.
+
+    Args:
+        karma: (n,) float32, the model's; what has none left is in no list.
+    """
+    is_open = (karma > 0) & facts.active & (facts.stock > 0) & (facts.opens_at <= now) & (now < facts.closes_at)
     ahead = np.concatenate([facts.opens_at[facts.opens_at > now], facts.closes_at[facts.closes_at > now]])
     return Shelf(is_open, facts.sensitive, float(ahead.min()) if len(ahead) else float("inf"))

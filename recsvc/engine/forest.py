@@ -96,6 +96,11 @@ def check(arrays: Mapping[str, Array], n_features: int) -> None:
         raise ArtifactInvalid(f"forest_columns: points outside the {n_features} features")
 
 
+def chance(arrays: Mapping[str, Array], features: Array) -> Array:
+    """Return (c,) float32 in (0, 1): the prediction by the logistic function, in the same order."""
+    return np.asarray(1.0 / (1.0 + np.exp(-predict(arrays, features))), np.float32)
+
+
 def _levels(arrays: Mapping[str, Array]) -> Iterator[tuple[Array, Array]]:
     """Yield columns and thresholds of each level. asarray: gathers from a memory map itself cost more."""
     columns, thresholds = np.asarray(arrays["forest_columns"]), np.asarray(arrays["forest_thresholds"])

@@ -19,7 +19,7 @@ from recsvc.errors import ArtifactInvalid
 ARRAYS: dict[str, int] = {
     "item_id_bytes": 1, "item_id_offsets": 1, "factors": 2, "gram": 2, "inverse": 2,
     "neighbour_offsets": 1, "neighbour_rows": 1, "neighbour_scores": 1, "neighbour_scale": 1,
-    "together_rows": 2, "together_scores": 2, "popularity": 1, "item_traits": 2,
+    "together_rows": 2, "together_scores": 2, "popularity": 1, "item_traits": 2, "karma": 1,
     "sale_rows": 1, "sale_days": 1, "sale_orders": 1, "segment_rows": 2,
     "customer_high": 1, "customer_low": 1, "own_offsets": 1, "own_item_rows": 1, "own_weights": 1,
     "own_repeats": 1, "own_orders": 1, "own_first_at": 1, "own_last_at": 1, "own_rejected_at": 1,
@@ -45,10 +45,11 @@ class Model:
 
     n items, k factors, c customers. Rows mean nothing outside this version.
     `a` holds the arrays of `ARRAYS`: factors (k, n) float32 dims-major, gram (k, k) and its regularized inverse
-    (k, k) float64; neighbour_rows and _scores (e,), of item i from neighbour_offsets[i] to [i + 1], best first, and
-    neighbour_scale (n,); together_* (n, 30) with −1 for none; popularity (n,) recent orders, item_traits (n, t) of
-    `ITEM_TRAITS`, sale_* (e,) orders per item and day sorted by day, own_* the histories of all customers in one run,
-    finished_* (c, depth) their finished lists. With a ranker it also holds the forest of `engine.forest`.
+    (k, k) float64; neighbour_rows and _scores (e,), of item i from neighbour_offsets[i] to [i + 1],
+    best first, and neighbour_scale (n,); together_* (n, 30) with −1 for none; popularity (n,) recent orders,
+    item_traits (n, t) of `ITEM_TRAITS`, karma (n,) what scores are multiplied by, 0 for what is in no list, sale_* (e,)
+    orders per item and day sorted by day, own_* the histories of all customers in one run, finished_* (c, depth) their
+    finished lists. With a ranker it also holds the forest of `engine.forest`.
     log_popularity: (n,) float32, the score of the popularity generator, the same for everybody.
     """
 
@@ -176,7 +177,7 @@ def _check_fit(model: Model) -> None:
         "factors": (k, n), "gram": (k, k), "inverse": (k, k), "popularity": (n,),
         "neighbour_offsets": (n + 1,), "neighbour_rows": (int(a["neighbour_offsets"][-1]),),
         "neighbour_scores": a["neighbour_rows"].shape, "neighbour_scale": (n,),
-        "item_traits": (n, len(ITEM_TRAITS)),
+        "item_traits": (n, len(ITEM_TRAITS)), "karma": (n,),
         "together_rows": (n, a["together_rows"].shape[1]), "together_scores": a["together_rows"].shape,
         "customer_low": (customers,), "own_offsets": (customers + 1,),
         "finished_rows": (customers, a["finished_rows"].shape[1]),

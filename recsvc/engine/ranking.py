@@ -8,7 +8,7 @@ import numpy as np
 
 from recsvc.artifact import Array
 from recsvc.concepts import BLENDED, Generator
-from recsvc.engine import candidates, forest
+from recsvc.engine import candidates, forest, karma
 from recsvc.engine.features import features
 from recsvc.engine.history import History
 from recsvc.engine.model import Model
@@ -37,18 +37,18 @@ def propose(model: Model, histories: list[History]) -> list[Proposed]:
 
 
 def blended(model: Model, history: History, proposed: Proposed) -> Array:
-    """Return (n,) float32: the blended score of every item."""
+    """Return (n,) float32: the blended score of every item, with its karma."""
     c, g, r, p = model.blend
     total = proposed.collaborative * c + proposed.neighbours * g
     total[history.item_rows[history.orders > 0]] = 0.0  # see `parts`
     total += model.log_popularity * p
     total[history.item_rows] += candidates.repeat(model, history) * r
-    return np.asarray(total)
+    return karma.applied(total, model.a["karma"])
 
 
 def parts(model: Model, history: History, proposed: Proposed, rows: Array) -> Array:
     """Return (generators, c) float32, in the order of `concepts.BLENDED`: each one's part of the blended score of
-    some items. Their sum is `blended`.
+    some items. Their sum is `blended`, but for the karma of the item.
 
     Of what a customer bought before, the repeat generator knows better than the two that learn from others:
     there, these are silent. Measured on The Complete Journey (`python -m training train`): letting them speak
@@ -93,9 +93,10 @@ def shortlist(model: Model, history: History, proposed: Proposed, allowed: Array
 
 
 def ranked(model: Model, history: History, proposed: Proposed, rows: Array) -> Array:
-    """Return (c,) float32 in (0, 1): the ranker's word on candidates, which is an order and not a probability."""
+    """Return (c,) float32 in (0, 1.1): the ranker's word on candidates with their karma, which is an order and not a
+    probability."""
     table = features(model, history, rows, proposed.collaborative[rows], proposed.neighbours[rows])
-    return np.asarray(1.0 / (1.0 + np.exp(-forest.predict(model.a, table))), np.float32)
+    return karma.applied(forest.chance(model.a, table), model.a["karma"][rows])
 
 
 def top_k(scores: Array, k: int) -> Array:

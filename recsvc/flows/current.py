@@ -104,7 +104,7 @@ class Current:
                 shelf = old.shelf
                 if shelf is None or now >= shelf.until:
                     assert old.availability is not None
-                    shelf = eligibility.shelf(old.availability, now)
+                    shelf = eligibility.shelf(old.availability, now, model.a["karma"])
                 if state is not old.state or shelf is not old.shelf:
                     self.snapshot = Snapshot(state, model, shelf, old.book, old.availability, old.categories)
             return self.snapshot
@@ -177,7 +177,7 @@ class Current:
 def _build(state: State, model: Model, now: float) -> Snapshot:
     catalogue = state.catalogue
     availability = eligibility.Availability(*live.columns(catalogue, model.item_ids))
-    shelf = eligibility.shelf(availability, now)
+    shelf = eligibility.shelf(availability, now, model.a["karma"])
     # One list for nobody: the first reader of a mapped file pays for its pages, and that shall be no customer.
     lists.personal(model, EMPTY, shelf, np.empty(0, np.int64), 1)
     return Snapshot(state, model, shelf, _book(model, catalogue), availability, _categories(model, catalogue))
@@ -201,7 +201,7 @@ def _renew(old: Snapshot, state: State, now: float) -> Snapshot:
     same = all(_categories_of(before.items.get(one)) == _categories_of(new.items.get(one)) for one in ids)
     categories = old.categories if same else _categories(model, new)
     book = old.book if before.offers == new.offers else _book(model, new)
-    shelf = eligibility.shelf(fresh_availability, now)
+    shelf = eligibility.shelf(fresh_availability, now, model.a["karma"])
     return Snapshot(state, model, shelf, book, fresh_availability, categories)
 
 

@@ -12,6 +12,7 @@ from recsvc.concepts import Reason, Source
 from recsvc.engine import lists
 from recsvc.engine.history import DAY
 from recsvc.engine.lists import Listed
+from recsvc.engine.model import Model
 from recsvc.flows import replies
 from recsvc.flows.answers import Ask, View, answer, may_show
 from recsvc.flows.replies import Answer
@@ -39,7 +40,7 @@ def new(shop: Shop, window_days: int, category: str | None, limit: int) -> Answe
         if one.created_at < start or len(items) == limit:
             break
         age = now - one.created_at / MICROSECONDS
-        if age < 0 or one.sensitive or not may_show(one, now):
+        if age < 0 or one.sensitive or not may_show(one, now) or _banned(snapshot.model, one.item_id):
             continue
         if category is None or category in one.categories:
             text = f"New in {replies.shelf_name(one.categories)}"
@@ -48,6 +49,12 @@ def new(shop: Shop, window_days: int, category: str | None, limit: int) -> Answe
     # Not cached: it is a short walk through what is in memory, and needs neither a model nor the database.
     reply = replies.envelope(snapshot, now, "new", None, Source.FALLBACK, "new", items)
     return Answer(replies.encode(reply), "miss", snapshot.lacks, Source.FALLBACK.value)
+
+
+def _banned(model: Model | None, item_id: str) -> bool:
+    """Whether an item's karma is so bad that it is in no list."""
+    row = model.rows.get(item_id) if model else None
+    return model is not None and row is not None and not model.a["karma"][row]
 
 
 def _window(

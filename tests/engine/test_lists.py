@@ -192,10 +192,21 @@ def test_a_shelf_opens_and_closes_to_the_second() -> None:
         np.array([True, True, False, True]), np.array([inf, 0, inf, 1]), np.array([10.0, -inf, -inf, -inf]),
         np.array([20.0, inf, inf, 15.0]), np.zeros(4, bool),
     )  # fmt: skip
-    assert shelf(facts_of, 9.9).open.tolist() == [False, False, False, True] and shelf(facts_of, 9.9).until == 10
-    assert shelf(facts_of, 10).open.tolist() == [True, False, False, True] and shelf(facts_of, 10).until == 15
-    assert shelf(facts_of, 15).open.tolist() == [True, False, False, False] and shelf(facts_of, 15).until == 20
-    assert shelf(facts_of, 20).open.tolist() == [False] * 4 and shelf(facts_of, 20).until == inf
+    whole = np.ones(4, np.float32)
+    assert (
+        shelf(facts_of, 9.9, whole).open.tolist() == [False, False, False, True]
+        and shelf(facts_of, 9.9, whole).until == 10
+    )
+    assert (
+        shelf(facts_of, 10, whole).open.tolist() == [True, False, False, True]
+        and shelf(facts_of, 10, whole).until == 15
+    )
+    assert (
+        shelf(facts_of, 15, whole).open.tolist() == [True, False, False, False]
+        and shelf(facts_of, 15, whole).until == 20
+    )
+    assert shelf(facts_of, 20, whole).open.tolist() == [False] * 4 and shelf(facts_of, 20, whole).until == inf
+    assert not shelf(facts_of, 10, np.array([0, 1, 1, 1])).open[0]
 
 
 def _part(history: History, keep: np.ndarray) -> History:

@@ -179,7 +179,8 @@ def test_orders_without_a_customer_teach_what_goes_together_and_nothing_else(eng
     assert found["popularity"][rows_of["a"]] == 5.0
     run._check(log)
     with pytest.raises(InvalidRequest, match="names a customer"):
-        run._check(Log([], log.item_ids, np.full(len(log), -1, np.int32), log.events, log.returned))
+        nobody = np.full(len(log), -1, np.int32)
+        run._check(Log([], log.item_ids, nobody, log.events, log.returned, log.blamed, log.regretted))
 
 
 def test_one_household_is_one_witness_however_many_orders(tmp_path: Path) -> None:
