@@ -25,18 +25,18 @@ from training.sources import Log, from_table
 DAY = 86_400_000_000
 NOW = 20_000 * DAY
 DEPARTMENTS = 8
-COLUMNS = ("customer_id", "item_id", "kind", "occurred_at", "stars", "reason", "order_id")
+COLUMNS = ("customer_id", "item_id", "kind", "occurred_at", "stars", "reason", "order_id", "quantity")
 Row = tuple[Any, ...]
 
 
 def row(customer: str, item: str, at: int, order: str | None, kind: str = "purchase", reason: str | None = None) -> Row:
     """One interaction; `at` in microseconds."""
-    return customer, item, kind, at, None, reason, order
+    return customer, item, kind, at, None, reason, order, 1
 
 
 def table(rows: list[Row]) -> pa.Table:
     """The rows as training reads them from the store."""
-    kinds = (pa.string(), pa.string(), pa.string(), pa.int64(), pa.int64(), pa.string(), pa.string())
+    kinds = (pa.string(), pa.string(), pa.string(), pa.int64(), pa.int64(), pa.string(), pa.string(), pa.int64())
     columns = zip(*rows, strict=True)
     return pa.table({
         name: pa.array(values, kind) for name, values, kind in zip(COLUMNS, columns, kinds, strict=True)

@@ -138,7 +138,11 @@ def _post(client: Any, name: str) -> tuple[int, float]:
 
 
 def _lists(client: Any, seconds: float) -> tuple[float, set[str]]:
-    """Ask for lists; all must be 200. Returns the longest wait and what was said to be away."""
+    """Ask for lists; all must be 200. Returns the longest wait and what was said to be away.
+
+    The locks of these tests are held for two seconds: a list that waited for one would take as long, and none takes
+    half as long on a machine that has other work.
+    """
     longest, away = 0.0, set()
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
@@ -164,7 +168,7 @@ def test_a_locked_sqlite_file_delays_posts_and_no_list(place: Place, shop: Any) 
         status, waited = posted.result()
     other.close()
     assert status == 200 and waited > 1.5
-    assert longest < 0.5 and away == {""}
+    assert longest < 1.5 and away == {""}
 
 
 def test_a_locked_interaction_table_delays_posts_and_no_list(
@@ -185,7 +189,7 @@ def test_a_locked_interaction_table_delays_posts_and_no_list(
             longest, away = _lists(clients[1], 2.0)
         status, waited = posted.result()
     assert status == 200 and waited > 1.5
-    assert longest < 0.5 and away == {""}
+    assert longest < 1.5 and away == {""}
     app.extensions["recsvc"].current.stop()
     time.sleep(0.3)
     other.dispose()

@@ -49,7 +49,8 @@ def _checkerboard() -> Log:
         bought, ~bought, customers.astype(np.int64),
     )  # fmt: skip
     names = ([f"c{c}" for c in range(CUSTOMERS)], [f"i{i}" for i in range(ITEMS + 2)])
-    return Log(*names, customers.astype(np.int32), events, np.zeros(len(items), bool))
+    nothing = np.zeros(len(items), bool)
+    return Log(*names, customers.astype(np.int32), events, nothing, nothing, nothing)
 
 
 def _fitted(generator: str, method: str) -> tuple[Model, Matrix]:

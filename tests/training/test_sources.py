@@ -66,14 +66,14 @@ def test_the_store_and_the_table_give_one_log(engine: sa.Engine) -> None:
     ]  # fmt: skip
     interactions.append_many(engine, late)
     log = from_store(engine, {"view": 9.0}, interactions.newest_revision(engine))
-    names = ("customer_id", "item_id", "kind", "occurred_at", "stars", "reason", "order_id")
+    names = ("customer_id", "item_id", "kind", "occurred_at", "stars", "reason", "order_id", "quantity")
     t = interactions.interactions.c
     with engine.connect() as connection:
         stored = connection.execute(
             sa.select(*(t[name] for name in names)).where(t.item_id.is_not(None)).order_by(t.revision)
         ).all()
     columns = {name: [getattr(row, name) for row in stored] for name in names}
-    types = {"stars": pa.int64(), "reason": pa.string(), "order_id": pa.string()}
+    types = {"stars": pa.int64(), "reason": pa.string(), "order_id": pa.string(), "quantity": pa.int64()}
     wanted = from_table(
         pa.table({name: pa.array(values, types.get(name)) for name, values in columns.items()}), {"view": 9.0}
     )

@@ -127,7 +127,8 @@ def test_an_error_shows_nothing_of_the_inside(client: Any) -> None:
 @given(st.binary(max_size=300))
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_bytes_make_a_500(client: Any, body: bytes) -> None:
-    assert 400 <= client.post("/v1/interactions", data=body, content_type="application/json").status_code < 500
+    # `[]` is bytes too, and no error.
+    assert client.post("/v1/interactions", data=body, content_type="application/json").status_code < 500
 
 
 values = (
