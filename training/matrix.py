@@ -21,7 +21,7 @@ class Matrix:
 
     customer_codes: (c,) code in the log of each customer row. item_codes: (n,) code of each item row.
     offsets: (c + 1,) int64 into `history`, whose entries are sorted by customer, then item.
-    sale_rows, sale_days, sale_orders: orders net of returns per item and day, sorted by day.
+    sale_rows, sale_days, sale_orders: orders net of returns per item and day, by day; one a customer.
     """
 
     customer_codes: Array
@@ -129,9 +129,11 @@ def witnesses(log: Log, liked: sparse.csr_matrix, orders: sparse.csr_matrix) -> 
 def _sales(items: Array, log: Log) -> tuple[Array, Array, Array]:
     e = log.events
     days = (e.at // int(DAY)).astype(np.int64)
-    # One customer's order of one item counts once, however many lines it had; so does its return, refund or cancel.
+    # One customer's orders of one item count once a day, so that nobody makes a bestseller alone; so do their returns,
+    # refunds and cancels. Where no customer is named, each order counts once, however many lines it had.
     who = log.customers
-    bought, back = (_once(np.flatnonzero(mask), who, items, e.orders) for mask in (e.purchases, log.returned))
+    once = np.where(who >= 0, days, e.orders)
+    bought, back = (_once(np.flatnonzero(mask), who, items, once) for mask in (e.purchases, log.returned))
     where = np.concatenate([bought, back])
     signs = np.concatenate([np.ones(len(bought)), -np.ones(len(back))])
     key = days[where] * (int(items.max()) + 1) + items[where]
