@@ -21,7 +21,7 @@ def _with_signs(rows: list[Row], seed: int) -> list[Row]:
     """Half of what is bought of the faulty items comes back; every third customer dislikes what is far from home."""
     rng = np.random.default_rng(seed)
     found = list(rows)
-    for customer, item, _, at, *_, order in rows:
+    for customer, item, _, at, _, _, order, _ in rows:
         if item in FAULTY and rng.random() < 0.5:
             found.append(row(customer, item, at + 2 * DAY, order, "return", "defective"))
         elif int(customer[1:]) % 3 == 0 and int(item[1:]) % 20 < 4 and rng.random() < 0.3:
