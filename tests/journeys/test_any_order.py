@@ -149,7 +149,7 @@ def test_any_order_gives_the_same_store_and_matrix(client: Any, tmp_path: Path, 
 
 @pytest.mark.slow
 @given(_deliveries())
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_order_gives_the_same_store_and_matrix_at_length(client: Any, tmp_path: Path, deliveries: Any) -> None:
     _same(client, tmp_path, deliveries)
 
