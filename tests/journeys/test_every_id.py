@@ -102,7 +102,7 @@ def _found_one_by_one(service: Service, items: list[str], customers: list[str], 
 
 def _train(service: Service, home: Path, folder: Path) -> None:
     settings = folder / "training.yaml"
-    settings.write_text("{als: {factors: 8, iterations: 5}, neighbours: {smoothing: 2}, threads: 1}")
+    settings.write_text("{als: {factors: 8, iterations: 5}, threads: 1}")
     before = service.ask("GET", "/readyz")[2]["model"]
     subprocess.run(
         [sys.executable, "-m", "training", "train", "--config", str(settings)], check=True, capture_output=True,

@@ -116,7 +116,7 @@ def test_a_raw_order_export_becomes_lists(database_url: str, tmp_path: Path) -> 
     assert any(row.order_id.startswith("C5") for row in kinds["return"])
     assert "PASS  rows: 0 of" in run("recsvc", "validate", str(orders), *options)
     settings = tmp_path / "training.yaml"
-    settings.write_text("{als: {factors: 8, iterations: 5}, neighbours: {smoothing: 2}, threads: 1}")
+    settings.write_text("{als: {factors: 8, iterations: 5}, threads: 1}")
     run("training", "train", "--config", str(settings))
     client = _client(home, database_url)
     reply = client.get("/v1/customers/17003/recommendations?limit=5").json

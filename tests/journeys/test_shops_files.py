@@ -51,7 +51,7 @@ def test_an_export_comes_in_and_trains(tmp_path: Path, export: Any) -> None:
     assert sum(row.value_cents for row in bought) == wanted["cents"] and all(row.order_id for row in rows)
     assert max(len([row for row in bought if row.order_id == one]) for one in {row.order_id for row in bought}) == 4
     small = tmp_path / "training.yaml"
-    small.write_text("{als: {factors: 8, iterations: 5}, neighbours: {smoothing: 2}, threads: 1}")
+    small.write_text("{als: {factors: 8, iterations: 5}, threads: 1}")
     _run(home, "training", "train", "--config", str(small))
     _one_taste(settings, engine, max(row.customer_id or "" for row in bought))
     engine.dispose()
