@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from recsvc.flows.imports import Order, Outcome, import_files
-from recsvc.store import customers, database, items
+from recsvc.store import customers, database, interactions, items
 from recsvc.store.maps import Map
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -81,3 +82,34 @@ def test_what_was_taken_away_comes_back_as_it_was(engine: sa.Engine, tmp_path: P
     _load(engine, "customers", tmp_path / "c.csv", "customer_id\nc\n")
     found = _rows(engine, customers.customers)["c"]
     assert found["deleted"] is False and found["profiling"] is False
+
+
+@pytest.mark.parametrize("returns", [{}, {"returns": {}}, {"returns": {"prefix": "C"}}])
+@pytest.mark.parametrize(
+    "source", [{"from": "price", "unit": "major"}, {"from": "price", "times": "qty", "unit": "major"}]
+)
+def test_a_discount_and_nothing_sold_are_refused_not_turned(
+    engine: sa.Engine, tmp_path: Path, returns: dict[str, Any], source: dict[str, Any]
+) -> None:
+    lines = ["1,a,2,5.00", "1,off,1,-5.00", "1,b,0,5.00", "2,c,,-1.00", "3,d,,1.00"]
+    back = ["4,a,-1,2.00", "C5,a,1,-2.00"]
+    given = lines + (back if "prefix" in returns.get("returns", {}) else [])
+    text = "order,sku,qty,price,day,who\n" + "".join(f"{line},2026-05-01T00:00:00Z,c\n" for line in given)
+    columns = {
+        "kind": {"value": "purchase"}, "order_id": "order", "item_id": "sku", "quantity": "qty", "occurred_at": "day",
+        "customer_id": "who", "value_cents": source,
+    }  # fmt: skip
+    outcome = _load(engine, "interactions", tmp_path / "o.csv", text, interactions=columns, **returns)
+    with engine.connect() as connection:
+        found = connection.execute(sa.select(interactions.interactions)).all()
+    refused = [json.loads(line) for line in outcome.rejects[0].read_text().splitlines()]
+    by_row = {one["row"]: (one["column"], one["reason"]) for one in refused}
+    plain = not returns and "times" not in source  # then no number of the file may be below zero
+    assert by_row[2][0] == "value_cents" and ("must be 0 to" if plain else "a discount is no purchase") in by_row[2][1]
+    assert by_row[3] == ("quantity", "a purchase of 0 pieces is none")
+    # Price times an empty quantity is no value, so there is no sign to judge.
+    assert set(by_row) == ({2, 3} if "times" in source else {2, 3, 4})
+    assert {row.order_id for row in found if row.kind == "return"} == (
+        {"4", "C5"} if len(given) > len(lines) else set()
+    )
+    assert all(row.value_cents is None or row.value_cents >= 0 for row in found)
