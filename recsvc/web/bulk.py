@@ -12,7 +12,7 @@ from recsvc.errors import RecsvcError, TooLarge
 from recsvc.flows.interactions import Receipt as Outcome
 from recsvc.flows.interactions import Replay
 from recsvc.intake import read_json
-from recsvc.web.contract import body_bytes, idempotency_key, ndjson_lines
+from recsvc.web.contract import MAX_BODY, body_bytes, idempotency_key, ndjson_lines
 
 MAX_ROWS = 1000
 NDJSON = "application/x-ndjson"
@@ -56,7 +56,7 @@ def _stream(check: Check, store: Store) -> Outcome:
     place = untold = 0
     for number, lines in enumerate(ndjson_lines()):
         numbered = [(place + n, line) for n, line in enumerate(lines) if line.strip()]
-        rows, refused = _sort(numbered, lambda line: check(read_json(line)))
+        rows, refused = _sort(numbered, lambda line: check(_whole(line)))
         found = store(rows, refused, replay(b"".join(lines), f"#{number}"))
         total.accepted += found.accepted
         total.duplicates += found.duplicates
@@ -67,6 +67,12 @@ def _stream(check: Check, store: Store) -> Outcome:
     if untold:  # a stream has no bound, its answer must have one
         total.rejected.append({"index": place, "code": "more", "message": f"and {untold} more were refused"})
     return total
+
+
+def _whole(line: bytes) -> Any:
+    if len(line) > MAX_BODY:
+        raise TooLarge(f"body: a line has more than {MAX_BODY} bytes")
+    return read_json(line)
 
 
 def _sort(numbered: Any, check: Check) -> tuple[Rows, Rows]:
