@@ -7,6 +7,7 @@ same for all. Money is a decimal number there and integer minor units here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
@@ -64,6 +65,19 @@ def native(source: str, event: Event) -> list[Event]:
         raise InvalidRequest("body: must be a JSON object")
     found = _READERS[source](event)
     return [{name: value for name, value in one.items() if value is not None} for one in found]
+
+
+def apart(source: str, payload: Event) -> list[Event]:
+    """Return the events of a payload that holds several, each as a payload of its own; else the payload.
+
+    Each is checked for itself, so an event of a name we do not know does not cost the purchase beside it.
+    """
+    field = {"ga4": "events", "personalize": "eventList"}.get(source, "")
+    inner = payload.get(field) if field and isinstance(payload, dict) else None
+    if not isinstance(inner, list) or len(inner) < 2:
+        return [payload]
+    rest = {name: value for name, value in payload.items() if name != field}
+    return [{**rest, field: [one]} for one in inner]
 
 
 def unfold(event: Event) -> list[Event]:
@@ -212,7 +226,7 @@ def _lines(whole: Event, lines: Any, item: str, price: str, quantity: str) -> li
         raise InvalidRequest("items: must be a list", {"items": "must be a list"})
     out = []
     for n, line in enumerate([_object(each, "items") for each in lines]):
-        count = _whole(line.get(quantity))
+        count = _count(line.get(quantity))
         cents = _cents(line.get(price))
         one = {
             **whole, "item_id": line.get(item), "quantity": count,
@@ -266,6 +280,13 @@ def _micros(value: Any) -> Any:
 def _whole(value: Any) -> Any:
     """Return 2.0 as 2; anything else is left for the strict check to name."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _count(value: Any) -> Any:
+    """Return a quantity that is written as text as a number, as a price is."""
+    if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,15}(\.0*)?\s*", value, re.ASCII):
+        return int(Decimal(value.strip()))
+    return _whole(value)
 
 
 def _cents(price: Any) -> int | None:

@@ -31,13 +31,15 @@ Fields = dict[str, Any]
 def put(shop: Shop, noun: str, rows: list[Fields], refused: list[Fields], replay: Replay | None) -> Receipt:
     """Write rows whole, in one commit; a field that is left out takes its default. `duplicates` is always 0.
 
+    An item without `created_at` keeps the one that is stored, and is created now only when there is no such item.
+
     Raises:
         Unavailable: nothing was kept. Conflict: the idempotency key was used with another body.
     """
-    stored = [_stored(one) for one in rows]
+    stored, now = [_stored(one) for one in rows], shop.clock()
 
     def write(connection: sa.Connection) -> Receipt:
-        catalogue.put(connection, TABLES[noun], stored)
+        catalogue.put(connection, TABLES[noun], _dated(connection, stored, now) if noun == "items" else stored)
         return Receipt(len(stored), 0, refused)
 
     receipt = once(shop, write, replay, Receipt)
@@ -133,6 +135,17 @@ def _stored(row: Fields) -> Fields:
         name: round(value.timestamp() * MICROSECONDS) if isinstance(value, datetime) else value
         for name, value in row.items()
     }
+
+
+def _dated(connection: sa.Connection, rows: list[Fields], now: float) -> list[Fields]:
+    # A nightly write of the whole catalogue must not make all of it new.
+    silent = [row["item_id"] for row in rows if row["created_at"] is None]
+    query = sa.select(items.c.item_id, items.c.created_at).where(items.c.item_id.in_(silent))
+    known = {item_id: created for item_id, created in connection.execute(query)} if silent else {}
+    fresh = round(now * MICROSECONDS)
+    return [
+        {**row, "created_at": known.get(row["item_id"], fresh)} if row["created_at"] is None else row for row in rows
+    ]
 
 
 def _moment(micro: int) -> str:

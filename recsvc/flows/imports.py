@@ -1,7 +1,7 @@
 """Import: files in, through the same checks for every shop. A bad row goes to the rejects and never fails the rest.
 
-Running an import again adds nothing twice: items, customers and offers replace, and an interaction keeps its id or
-has one that is derived from its fields. So an import that was killed is continued by starting it again.
+Running an import again adds nothing twice: items, customers and offers take what the file says, and an interaction
+keeps its id or has one that is derived from its fields. So an import that was killed is continued by starting it again.
 """
 
 from __future__ import annotations
@@ -65,13 +65,15 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A piece of a file after the checks. keep: (rows,) bool. left_out: (rows,) bool, by the map."""
+    """A piece of a file after the checks. keep: (rows,) bool. left_out: (rows,) bool, by the map. absent: column →
+    (rows,) bool, the rows that do not speak of it."""
 
     piece: files.Piece
     columns: dict[str, Any]
     wrong: Wrong
     keep: Array
     left_out: Array
+    absent: dict[str, Array]
 
 
 def import_files(engine: sa.Engine | None, order: Order, progress: Progress) -> Outcome:
@@ -125,7 +127,7 @@ def read(noun: str, path: Path, a_map: Map, now: datetime) -> Iterator[Checked]:
             left_out = left_out | _undone(piece, form, now)
         keep = ~left_out
         keep[list(wrong.rows)] = False
-        yield Checked(piece, found, wrong, keep, left_out)
+        yield Checked(piece, found, wrong, keep, left_out, columns.absent(piece, form))
 
 
 def _undone(piece: files.Piece, form: Sheet, now: datetime) -> Array:
@@ -186,7 +188,8 @@ class _Interactions:
 
 
 class _Objects:
-    """Puts items, customers or offers: of equal ids the last one stays."""
+    """Puts items, customers or offers: of equal ids the last one stays. What a file does not say is not changed: a list
+    of segments says nothing of who wants no profile."""
 
     def __init__(self, engine: sa.Engine | None, noun: str) -> None:
         self._engine, self._noun, self._seen = engine, noun, set[str]()
@@ -195,11 +198,10 @@ class _Objects:
         pass
 
     def take(self, checked: Checked) -> None:
-        key = KEYS[self._noun]
-        found = {row[key]: row for row in columns.rows_of(checked.columns, self._noun, checked.keep)}
-        self._seen |= found.keys()
+        found = columns.rows_of(checked.columns, self._noun, checked.keep, checked.absent)
+        self._seen |= {row[KEYS[self._noun]] for row in found}
         if self._engine is not None and found:
-            _STORES[self._noun].put(self._engine, list(found.values()))
+            _STORES[self._noun].put(self._engine, found, columns.defaults(self._noun))
 
     def end(self) -> tuple[int, int]:
         return 0, len(self._seen)

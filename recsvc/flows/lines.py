@@ -22,29 +22,43 @@ _OFFER_KINDS: Final = [name for name, kind in KINDS.items() if kind.needs_offer]
 # What an order without a customer may say: the lines still tell which items go together.
 _ORDER_KINDS: Final = ("purchase", "return", "refund", "cancel")
 
+_NOTHING: Final = "a purchase of 0 pieces is none"
+_DISCOUNT: Final = "is below zero and the quantity is not: a discount is no purchase and no return"
+
 
 def signed(columns: dict[str, Any], returns: Returns | None, wrong: Wrong) -> tuple[dict[str, Any], Array]:
     """Return the columns with purchases of a negative quantity, or of a credit note, turned into returns, and
-    (rows,) bool: corrections of the stock, which name no customer and are no credit note."""
+    (rows,) bool: corrections of the stock, which name no customer and are no credit note.
+
+    A purchase of nothing, and a value below zero where no quantity is (a discount), are noted as wrong.
+    """
     count = len(columns["kind"])
     none = np.zeros(count, bool)
-    if returns is None:
-        return columns, none
-    quantity = _numbers(columns.get("quantity"), count)
+    quantity, value = (_numbers(columns.get(name), count) for name in ("quantity", "value_cents"))
     credit = none
-    if returns.prefix and "order_id" in columns:
+    if returns is not None and returns.prefix and "order_id" in columns:
         credit = _true(pc.starts_with(columns["order_id"], returns.prefix))
     purchase = _true(pc.equal(columns["kind"], "purchase"))
-    for name in ("quantity", "value_cents"):
-        for row in np.flatnonzero(~purchase & (_numbers(columns.get(name), count) < 0)).tolist():
-            wrong.note(row, name, columns[name][row].as_py(), "must not be below zero here")
-    back = purchase & ((quantity < 0) | credit)
+    back = purchase & ((quantity < 0) | credit) if returns is not None else none
+    if "quantity" in columns:
+        _note(wrong, "quantity", columns, purchase & _true(pc.equal(columns["quantity"], 0)), _NOTHING)
+        _note(wrong, "quantity", columns, ~purchase & (quantity < 0), "must not be below zero here")
+    _note(wrong, "value_cents", columns, ~purchase & (value < 0), "must not be below zero here")
+    # Not turned into a return, nor into its opposite: a discount line sells nothing and nothing came back.
+    _note(wrong, "value_cents", columns, purchase & ~back & (value < 0), _DISCOUNT)
+    if returns is None:
+        return columns, none
     found = {**columns, "kind": pc.if_else(pa.array(back), "return", columns["kind"])}
     for name in ("quantity", "value_cents"):
         if name in columns:
             found[name] = pc.abs(columns[name])
     nobody = _true(pc.is_null(columns["customer_id"])) if "customer_id" in columns else ~none
     return found, back & ~credit & nobody if returns.prefix else none
+
+
+def _note(wrong: Wrong, name: str, columns: dict[str, Any], rows: Array, reason: str) -> None:
+    for row in np.flatnonzero(rows).tolist():
+        wrong.note(row, name, columns[name][row].as_py(), reason)
 
 
 def complete(columns: dict[str, Any], wrong: Wrong) -> None:

@@ -26,6 +26,27 @@ def put(connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) 
     upsert(connection, table, list(last.values()))
 
 
+def merge(connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]], fresh: dict[str, Any]) -> None:
+    """Insert rows, or change of those that exist only what the row holds, inside the caller's transaction.
+
+    Args:
+        fresh: what a new row has where it says nothing; a column that is not here either becomes null.
+    """
+    if not rows:
+        return
+    change = advance(connection, "catalogue")
+    blank = {column.name: None for column in table.columns} | fresh
+    key = table.primary_key.columns[0].name
+    last: dict[str, dict[str, Any]] = {}
+    for row in rows:  # two rows with one id are two changes, the later one on top
+        last[row[key]] = last.get(row[key], {}) | row
+    alike: dict[frozenset[str], list[dict[str, Any]]] = {}
+    for row in last.values():
+        alike.setdefault(frozenset(row), []).append({**blank, **row, "change": change, "deleted": False})
+    for names, same in alike.items():
+        upsert(connection, table, same, names | {"change", "deleted"})
+
+
 def get(connection: sa.Connection, table: sa.Table, row_id: str) -> dict[str, Any] | None:
     """Return one row, or None."""
     key = table.primary_key.columns[0]

@@ -102,8 +102,12 @@ def check(piece: Piece, form: Sheet) -> tuple[dict[str, Any], Wrong, Array]:
     return out, wrong, skipped
 
 
-def rows_of(columns: dict[str, Any], noun: str, keep: Array) -> list[dict[str, Any]]:
-    """Return the kept rows as dictionaries, missing columns and empty values with their defaults."""
+def rows_of(columns: dict[str, Any], noun: str, keep: Array, absent: dict[str, Array]) -> list[dict[str, Any]]:
+    """Return the kept rows as dictionaries, empty values with their defaults.
+
+    Args:
+        absent: column → (rows,) bool: the row does not speak of it, so it is not in its dictionary.
+    """
     lists, spec = {}, COLUMNS[noun]
     for name, given in columns.items():
         default = spec[name].default
@@ -111,8 +115,25 @@ def rows_of(columns: dict[str, Any], noun: str, keep: Array) -> list[dict[str, A
         if spec[name].type == "json":
             found = [None if text is None else json.loads(text) for text in found]
         lists[name] = found if default is None else [default if value is None else value for value in found]
-    fixed = {name: column.default for name, column in spec.items() if name not in lists}
-    return [{**fixed, **dict(zip(lists, one, strict=True))} for one in zip(*lists.values(), strict=True)]
+    rows = [dict(zip(lists, one, strict=True)) for one in zip(*lists.values(), strict=True)]
+    for name in lists.keys() & absent.keys():
+        for row in np.flatnonzero(absent[name][keep]).tolist():
+            del rows[row][name]
+    return rows
+
+
+def absent(piece: Piece, form: Sheet) -> dict[str, Array]:
+    """Return column → (rows,) bool: the rows that do not speak of it, unlike those where it is empty."""
+    return {
+        name: piece.absent[source.column]
+        for name, source in form.sources.items()
+        if source.value is None and source.column in piece.absent
+    }
+
+
+def defaults(noun: str) -> dict[str, Any]:
+    """Return what a new row has in the columns that its file has not."""
+    return {name: column.default for name, column in COLUMNS[noun].items()}
 
 
 def _matches(pattern: re.Pattern[str], text: str) -> bool:

@@ -22,10 +22,10 @@ customers = sa.Table(
 )  # fmt: skip
 
 
-def put(engine: sa.Engine, rows: list[dict[str, Any]]) -> None:
-    """Insert or replace customers."""
+def put(engine: sa.Engine, rows: list[dict[str, Any]], fresh: dict[str, Any] | None = None) -> None:
+    """Insert customers, or change what a row holds of those that exist; a new one takes the rest from `fresh`."""
     with importing(engine) as connection:
-        catalogue.put(connection, customers, rows)
+        catalogue.merge(connection, customers, rows, fresh or {})
 
 
 def segment(engine: sa.Engine, customer_id: str) -> str | None:

@@ -14,7 +14,7 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import contextmanager, nullcontext, suppress
@@ -263,8 +263,11 @@ def insert(connection: sa.Connection, table: sa.Table) -> Any:
     return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
 
 
-def upsert(connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
+def upsert(
+    connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]], only: Collection[str] | None = None
+) -> None:
     """Insert rows; a row whose primary key exists is replaced by the new one, of two with one key the later stays.
+    only: the columns that are replaced, the others stay as they are stored; None: all.
 
     In the order of the key: two that replace the same rows wait for each other, and never in a circle.
     """
@@ -272,7 +275,8 @@ def upsert(connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]
         return
     statement = insert(connection, table)
     keys = [column.name for column in table.primary_key]
-    changed = {c.name: statement.excluded[c.name] for c in table.columns if c.name not in keys}
+    names = [c.name for c in table.columns if c.name not in keys and (only is None or c.name in only)]
+    changed = {name: statement.excluded[name] for name in names}
     connection.execute(
         statement.on_conflict_do_update(index_elements=keys, set_=changed),
         sorted(rows, key=lambda row: [row[key] for key in keys]),

@@ -47,7 +47,8 @@ class Broken:
 class Piece:
     """Some rows of a file: raw columns, the number of each row (the first below the header is 1), lines that are none.
 
-    floats: column → (rows,) bool, where JSON had a number with a decimal point. done: bytes of the file read so far.
+    floats: column → (rows,) bool, where JSON had a number with a decimal point. absent: the same of JSON lines that do
+    not have the field. done: bytes of the file read so far.
     """
 
     columns: dict[str, Any]
@@ -55,6 +56,7 @@ class Piece:
     done: int
     broken: list[Broken] = field(default_factory=list)
     floats: dict[str, Array] = field(default_factory=dict)
+    absent: dict[str, Array] = field(default_factory=dict)
 
     def line(self, row: int) -> dict[str, Any]:
         """Return a row as the file has it, for a message."""
@@ -268,7 +270,8 @@ def _jsonl(path: Path, source: Source, start: Head, wanted: set[str]) -> Iterato
         names = sorted(wanted)
         columns = {name: pa.array([_text(row.get(name)) for row in rows], pa.string()) for name in names}
         floats = {name: np.array([isinstance(row.get(name), float) for row in rows], bool) for name in names}
-        yield Piece(columns, np.array(numbers, np.int64), source.done, broken, floats)
+        absent = {name: np.array([name not in row for row in rows], bool) for name in names}
+        yield Piece(columns, np.array(numbers, np.int64), source.done, broken, floats, absent)
 
 
 def _text(value: Any) -> str | None:

@@ -36,7 +36,8 @@ class Filler:
         for name in self._names:
             columns[name] = self._below(name, piece.columns[name], first)
         self._last[self._by] = orders[-1].as_py()
-        return Piece(columns, piece.numbers, piece.done, piece.broken, piece.floats)
+        absent = {name: rows for name, rows in piece.absent.items() if name not in {self._by, *self._names}}
+        return Piece(columns, piece.numbers, piece.done, piece.broken, piece.floats, absent)
 
     def _below(self, name: str, values: Any, first: Array) -> Any:
         values = _null_if_empty(values)

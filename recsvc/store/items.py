@@ -22,7 +22,10 @@ items = sa.Table(
 )  # fmt: skip
 
 
-def put(engine: sa.Engine, rows: list[dict[str, Any]]) -> None:
-    """Insert or replace items. Workers see the change at their next poll."""
+def put(engine: sa.Engine, rows: list[dict[str, Any]], fresh: dict[str, Any] | None = None) -> None:
+    """Insert items, or change what a row holds of those that exist; a new one takes the rest from `fresh`.
+
+    Workers see the change at their next poll.
+    """
     with importing(engine) as connection:
-        catalogue.put(connection, items, rows)
+        catalogue.merge(connection, items, rows, fresh or {})

@@ -19,7 +19,10 @@ offers = sa.Table(
 )  # fmt: skip
 
 
-def put(engine: sa.Engine, rows: list[dict[str, Any]]) -> None:
-    """Insert or replace offers. Workers see the change at their next poll."""
+def put(engine: sa.Engine, rows: list[dict[str, Any]], fresh: dict[str, Any] | None = None) -> None:
+    """Insert offers, or change what a row holds of those that exist; a new one takes the rest from `fresh`.
+
+    Workers see the change at their next poll.
+    """
     with importing(engine) as connection:
-        catalogue.put(connection, offers, rows)
+        catalogue.merge(connection, offers, rows, fresh or {})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 from flask import Response
@@ -96,10 +95,7 @@ def _row(noun: str, value: Any) -> dict[str, Any]:
 def _checked(noun: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidRequest("body: must be a JSON object")
-    row = validated(BODIES[noun], value).model_dump()
-    if noun == "items" and row["created_at"] is None:
-        row["created_at"] = datetime.now(UTC)
-    return row
+    return validated(BODIES[noun], value).model_dump()
 
 
 def _ordered(row: dict[str, Any]) -> dict[str, Any]:

@@ -83,10 +83,11 @@ def body_bytes() -> bytes:
     """Return the bytes of a JSON body.
 
     Raises:
-        Unsupported: another media type. TooLarge: over 1 MiB.
+        Unsupported: another media type, or compressed. TooLarge: over 1 MiB.
     """
     if request.mimetype != "application/json":
         raise Unsupported(f"Content-Type: {request.mimetype or 'missing'}, must be application/json")
+    _uncompressed()
     if (request.content_length or 0) > MAX_BODY:
         raise TooLarge(f"body: {request.content_length} bytes, at most {MAX_BODY}")
     data = _read(lambda: request.stream.read(MAX_BODY + 1))
@@ -98,19 +99,28 @@ def body_bytes() -> bytes:
 def ndjson_lines() -> Iterator[list[bytes]]:
     """Yield the lines of an NDJSON body in chunks of 500, however long the body is.
 
+    A line over 1 MiB is cut after one byte more: who reads it sees by its length that it is not whole.
+
     Raises:
-        TooLarge: one line is over 1 MiB.
+        Unsupported: the body is compressed.
     """
+    _uncompressed()
     chunk: list[bytes] = []
     while line := _read(lambda: request.stream.readline(MAX_BODY + 1)):
-        if len(line) > MAX_BODY:
-            raise TooLarge(f"body: a line has more than {MAX_BODY} bytes")
         chunk.append(line)
+        while len(line) > MAX_BODY and not line.endswith(b"\n"):
+            line = _read(lambda: request.stream.readline(MAX_BODY + 1))
         if len(chunk) == _CHUNK:
             yield chunk
             chunk = []
     if chunk:
         yield chunk
+
+
+def _uncompressed() -> None:
+    given = request.headers.get("Content-Encoding", "identity")
+    if given.strip().lower() not in {"", "identity"}:
+        raise Unsupported(f"Content-Encoding: {shorten(given)}, must be left out: send the body uncompressed")
 
 
 def _read(read: Callable[[], bytes]) -> bytes:

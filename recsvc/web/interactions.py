@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -11,7 +12,9 @@ from flask import Response
 from recsvc.concepts import KINDS
 from recsvc.errors import InvalidRequest
 from recsvc.flows import interactions
-from recsvc.foreign import native
+from recsvc.flows.interactions import Receipt as Outcome
+from recsvc.flows.interactions import Replay
+from recsvc.foreign import apart, native
 from recsvc.web.bulk import replay, take
 from recsvc.web.contract import Route, read_body, read_query, validated
 from recsvc.web.lists import shop
@@ -28,7 +31,10 @@ def post() -> Response:
     def check(value: Any) -> Rows:
         return [checked(one) for one in native(source, value)]
 
-    return take(check, lambda rows, refused, once: interactions.record(shop(), rows, refused, once))
+    def store(rows: Rows, refused: Rows, once: Replay | None) -> Outcome:
+        return interactions.record(shop(), rows, refused, once)
+
+    return take(check, store, partial(apart, source))
 
 
 def post_surveys() -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import Any
 
@@ -154,3 +155,26 @@ def test_no_path_or_query_makes_a_500(client: Any, segment: str, value: str) -> 
 
     path = f"/v1/customers/{quote(segment, safe='', errors='replace')}/recommendations"
     assert client.get(f"{path}?limit={quote(value, errors='replace')}").status_code < 500
+
+
+@pytest.mark.parametrize("tail", [b"\n", b"x\n", b"x" * (2 * 2**20) + b"\n"])
+def test_a_line_that_is_too_long_is_one_refused_row(client: Any, tail: bytes) -> None:
+    line = b'{"customer_id":"c3","kind":"view","item_id":"tea-05","interaction_id":"long-%d"}\n'
+    lines = [line % n for n in range(700)]
+    lines[510] = b'{"customer_id":"' + b"x" * 2**20 + tail
+    reply = client.post("/v1/interactions", data=b"".join(lines), content_type="application/x-ndjson")
+    assert reply.status_code == 200 and reply.json["accepted"] == 699
+    assert reply.json["rejected"] == [
+        {"index": 510, "code": "body", "message": "body: a line has more than 1048576 bytes"}
+    ]
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/x-ndjson"])
+def test_a_compressed_body_is_refused_as_what_it_is(client: Any, kind: str) -> None:
+    body = gzip.compress(b'{"customer_id":"c3","kind":"view","item_id":"tea-05"}\n')
+    headers = {"Content-Encoding": "gzip"}
+    reply = client.post("/v1/interactions", data=body, content_type=kind, headers=headers)
+    assert reply.status_code == 415 and "Content-Encoding: 'gzip'" in reply.json["detail"]
+    plain = client.post("/v1/interactions", data=gzip.decompress(body), content_type=kind,
+                        headers={"Content-Encoding": "identity"})  # fmt: skip
+    assert plain.json["accepted"] == 1

@@ -174,3 +174,26 @@ def test_an_end_that_contradicts_the_start_that_is_stored_is_a_conflict(client: 
     assert reply.status_code == 409 and reply.json["errors"][0]["field"] == "ends_at"
     both = {"starts_at": "2021-01-01T00:00:00Z", "ends_at": "2020-01-01T00:00:00Z"}
     assert client.patch("/v1/offers/to-come", json=both).status_code == 400
+
+
+@on_both
+def test_an_item_is_created_once(client: Any) -> None:
+    client.put("/v1/items", json={**ITEM, "item_id": "born"})
+    born = client.get("/v1/items/born").json["created_at"]
+    assert born is not None
+    old = {**ITEM, "item_id": "old", "created_at": "2020-01-01T00:00:00Z"}
+    client.put("/v1/items", json=old)
+    for body in ({}, {"stock": 5}):
+        assert client.patch("/v1/items/born", json=body).json["created_at"] == born
+    client.put("/v1/items", json=[{**ITEM, "item_id": "born", "title": "Two"}, {**ITEM, "item_id": "old"}])
+    assert client.get("/v1/items/born").json["created_at"] == born
+    assert client.get("/v1/items/old").json["created_at"] == "2020-01-01T00:00:00Z"
+
+
+@on_both
+def test_an_item_of_unknown_age_does_not_become_new(client: Any) -> None:
+    client.patch("/v1/items/tea-05", json={"created_at": None})
+    for body in ({}, {"stock": 5}):
+        assert client.patch("/v1/items/tea-05", json=body).json["created_at"] is None
+    client.put("/v1/items", json={**ITEM, "item_id": "tea-05"})
+    assert client.get("/v1/items/tea-05").json["created_at"] is None

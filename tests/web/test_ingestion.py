@@ -150,7 +150,7 @@ NONSENSE = [
     ("ga4", {"name": "view_item", "timestamp_micros": 10**400, "user_id": "u", "params": {"items": [{"item_id": "a"}]}}),
     ("ga4", {"name": "view_item", "user_id": ["u"], "params": {"items": [{"item_id": "a"}]}}),
     ("ga4", {"name": "purchase", "user_id": "u", "params": {"items": [{"item_id": "a", "price": 1, "quantity": [2]}]}}),
-    ("ga4", {"name": "purchase", "user_id": "u", "params": {"items": [{"item_id": "a", "price": 1, "quantity": "99999999"}]}}),
+    ("ga4", {"name": "purchase", "user_id": "u", "params": {"items": [{"item_id": "a", "price": 1, "quantity": "9x"}]}}),
     ("snowplow", {"type": "promo_view", "user_id": "u", "contexts_com_snowplowanalytics_snowplow_ecommerce_promotion_1": ["x"]}),
     ("personalize", {"userId": {"a": 1}, "eventList": [{"eventType": "View", "itemId": "a"}]}),
     ("personalize", {"userId": "u", "eventType": "View", "itemId": "a", "impression": 5}),
