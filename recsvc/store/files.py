@@ -58,7 +58,7 @@ class Piece:
 
     def line(self, row: int) -> dict[str, Any]:
         """Return a row as the file has it, for a message."""
-        return {name: values[row].as_py() for name, values in self.columns.items()}
+        return {name: _readable(values[row].as_py()) for name, values in self.columns.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +269,10 @@ def _jsonl(path: Path, source: Source, start: Head, wanted: set[str]) -> Iterato
         columns = {name: pa.array([_text(row.get(name)) for row in rows], pa.string()) for name in names}
         floats = {name: np.array([isinstance(row.get(name), float) for row in rows], bool) for name in names}
         yield Piece(columns, np.array(numbers, np.int64), source.done, broken, floats)
+
+
+def _readable(value: Any) -> Any:
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
 
 
 def _text(value: Any) -> str | None:
