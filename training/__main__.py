@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import sqlalchemy as sa
 import typer
 from rich import box
 from rich.console import Console
@@ -23,7 +24,7 @@ from rich.table import Table
 from recsvc.errors import RecsvcError
 from recsvc.settings import configs_folder
 from recsvc.settings import load as load_settings
-from recsvc.store import database
+from recsvc.store import opening
 from training.benchmark import command as benchmark
 
 if TYPE_CHECKING:
@@ -51,8 +52,7 @@ def train(
 
     settings = load_settings()
     chosen = load(config or configs_folder() / "training.yaml")
-    engine = database.connect(settings.sql_url)
-    database.migrate(engine)
+    engine = opening.existing(settings.sql_url)
     with Bars() as bars:
         outcome = run.train(engine, settings.artifact_root, chosen, bars)
     _report(outcome)
@@ -163,7 +163,10 @@ def main() -> None:
     try:
         app(standalone_mode=False)
     except RecsvcError as error:
-        console.print(f"error: {error.message}", markup=False, style="red")
+        console.print(f"error: {error.message}", markup=False, style="red", soft_wrap=True)
+        sys.exit(BAD_INPUT)
+    except sa.exc.DBAPIError as error:
+        console.print(f"error: {opening.no_answer(error)}", markup=False, style="red", soft_wrap=True)
         sys.exit(BAD_INPUT)
     except typer.Abort:
         sys.exit(130)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 
+import sqlalchemy as sa
 import typer
 from rich.console import Console
 
 from recsvc.cli import demo, doctor, imports, keys, serve, smoke, validate
 from recsvc.errors import RecsvcError
+from recsvc.store import opening
 
 BAD_INPUT = 2
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Personalised products and offers for shops.")
@@ -26,7 +28,10 @@ def main() -> None:
     try:
         sys.exit(app(standalone_mode=False) or 0)
     except RecsvcError as error:
-        Console(stderr=True).print(f"error: {error.message}", markup=False, style="red")
+        Console(stderr=True).print(f"error: {error.message}", markup=False, style="red", soft_wrap=True)
+        sys.exit(BAD_INPUT)
+    except sa.exc.DBAPIError as error:
+        Console(stderr=True).print(f"error: {opening.no_answer(error)}", markup=False, style="red", soft_wrap=True)
         sys.exit(BAD_INPUT)
     except typer.Abort:
         sys.exit(130)

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
-import sqlalchemy as sa
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -17,7 +16,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from recsvc.errors import InvalidRequest
 from recsvc.flows.imports import NOUNS, Order, Outcome, import_files
 from recsvc.settings import Settings
-from recsvc.store import database, facts, maps
+from recsvc.store import maps, opening
 from recsvc.store.columns import COLUMNS
 from recsvc.store.guess import guess_map
 
@@ -63,7 +62,7 @@ def _command(noun: str) -> Callable[..., None]:
     ) -> None:
         a_map = load_map(map_file, time_zone)
         order = Order(noun, files, a_map, datetime.now(UTC), rejects, dry)
-        engine = None if dry else _store()
+        engine = None if dry else opening.made(Settings().sql_url)
         with progress(f"{'checking' if dry else 'importing'} {noun}") as show:
             outcome = import_files(engine, order, show)
         _report(order, outcome)
@@ -91,13 +90,6 @@ def progress(what: str) -> Iterator[Callable[[int, int, int | None], None]]:
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(what, total=None, rows=0)
         yield lambda rows, done, total: bar.update(task, completed=done, total=total, rows=rows)
-
-
-def _store() -> sa.Engine:
-    engine = database.connect(Settings().sql_url)
-    database.migrate(engine)
-    facts.ensure(engine)
-    return engine
 
 
 def _report(order: Order, outcome: Outcome) -> None:

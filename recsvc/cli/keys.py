@@ -7,14 +7,13 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-import sqlalchemy as sa
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from recsvc.concepts import SCOPES
 from recsvc.settings import load
-from recsvc.store import database, facts, keys
+from recsvc.store import keys, opening
 from recsvc.store.database import MICROSECONDS
 
 app = typer.Typer(no_args_is_help=True, help="API keys.")
@@ -37,7 +36,11 @@ def create(
     """Make a key and print it. It is shown this once; only its hash is kept. Without --scope: storefront."""
     now = datetime.now(UTC)
     ends_at = now + timedelta(days=days) if days else None
-    typer.echo(keys.create(_engine(), name, now, keys.Terms(tuple(scope or ["storefront"]), ends_at, per_second)))
+    typer.echo(
+        keys.create(
+            opening.made(load().sql_url), name, now, keys.Terms(tuple(scope or ["storefront"]), ends_at, per_second)
+        )
+    )
 
 
 @app.command()
@@ -48,13 +51,13 @@ def rotate(
     ] = 24,
 ) -> None:
     """Make a key with the terms of the live one of this name and print it; let the old one end."""
-    typer.echo(keys.rotate(_engine(), name, datetime.now(UTC), timedelta(hours=overlap_hours)))
+    typer.echo(keys.rotate(opening.existing(load().sql_url), name, datetime.now(UTC), timedelta(hours=overlap_hours)))
 
 
 @app.command()
 def revoke(key_id: Annotated[str, typer.Argument(help="The id, as `recsvc keys list` shows it.")]) -> None:
     """End a key now, in every worker."""
-    keys.revoke(_engine(), key_id, datetime.now(UTC))
+    keys.revoke(opening.existing(load().sql_url), key_id, datetime.now(UTC))
     typer.echo(f"{key_id}: revoked")
 
 
@@ -64,7 +67,7 @@ def list_keys(
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
     """Show the keys: never a secret. The day of last use is approximate."""
-    found = [_shown(row, time.time()) for row in keys.listing(_engine())]
+    found = [_shown(row, time.time()) for row in keys.listing(opening.existing(load().sql_url))]
     found = [one for one in found if everything or one["state"] == "live"]
     if as_json:
         typer.echo(json.dumps(found))
@@ -91,10 +94,3 @@ def _minute(micro: int | None) -> str | None:
     if micro is None:
         return None
     return datetime.fromtimestamp(micro / MICROSECONDS, UTC).strftime("%Y-%m-%dT%H:%MZ")
-
-
-def _engine() -> sa.Engine:
-    engine = database.connect(load().sql_url)
-    database.migrate(engine)
-    facts.ensure(engine)
-    return engine

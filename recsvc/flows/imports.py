@@ -213,7 +213,7 @@ def _account(checked: Checked, path: Path, outcome: Outcome, refused: Rejects | 
     outcome.left_out += int(checked.left_out.sum())
     for broken in piece.broken:
         outcome.rejected += 1
-        outcome.reasons[None, "is not a line of this file"] += 1
+        outcome.reasons[None, broken.summary] += 1
         if refused is not None:
             refused.add(path, broken.number, None, None, broken.reason, broken.text)
     for row, (column, value, reason) in sorted(checked.wrong.rows.items()):

@@ -10,9 +10,12 @@ cache_epoch      grows when a write could not reach Redis; nothing cached under 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import event
 
 from recsvc.store.database import insert, metadata, reading, writing
 
@@ -53,6 +56,41 @@ def begun(engine: sa.Engine) -> None:
     with reading(engine) as connection:
         if connection.scalar(sa.select(facts.c.value).where(facts.c.name == "database_id")) is None:
             raise KeyError("database_id")
+
+
+def hold_to(engine: sa.Engine, known: Callable[[], str]) -> None:
+    """Have the engine refuse each new connection to a database that is not the one `known` names; "" is any.
+
+    A file that was moved away, or a database that was dropped, may have an empty one in its place: what was sent
+    there would be lost when the shop's own comes back. Refused, it is away as any other.
+    """
+    away = engine.dialect.loaded_dbapi.OperationalError
+
+    def check(connection: Any, _record: Any) -> None:
+        wanted = known()
+        if wanted and _identity(connection, engine) != wanted:
+            connection.close()
+            raise away("another database stands where the shop's was")
+
+    event.listen(engine, "connect", check)
+
+
+def _identity(connection: Any, engine: sa.Engine) -> str | None:
+    """Return the database_id, asked of the driver's own connection; None where there is none."""
+    cursor = connection.cursor()
+    try:
+        cursor.execute("SELECT value FROM facts WHERE name = 'database_id'")
+        row = cursor.fetchone()
+    except engine.dialect.loaded_dbapi.OperationalError as error:
+        if "no such table" in str(error):
+            return None
+        raise
+    except engine.dialect.loaded_dbapi.Error:  # no such table on Postgres, no database at all on SQLite
+        return None
+    finally:
+        cursor.close()
+        connection.rollback()
+    return str(row[0]) if row else None
 
 
 def read(engine: sa.Engine, seconds: float | None = None) -> Facts:

@@ -25,6 +25,7 @@ from recsvc.artifact import Array
 from recsvc.errors import InvalidRequest
 from recsvc.intake import read_json, shorten
 from recsvc.store.maps import File
+from recsvc.store.quotes import swallowed
 from recsvc.store.streams import HEAD, PIPE, Source, opened
 
 _ROWS: Final = 50_000
@@ -36,11 +37,12 @@ _DELIMITERS: Final = ",;\t|"
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A line that is no row: its number and what is wrong."""
+    """A line that is no row: its number and what is wrong. summary: the same for all lines that are wrong so."""
 
     number: int
     reason: str
     text: str
+    summary: str = "is not a line of this file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class Piece:
 
     def line(self, row: int) -> dict[str, Any]:
         """Return a row as the file has it, for a message."""
-        return {name: values[row].as_py() for name, values in self.columns.items()}
+        return {name: _readable(values[row].as_py()) for name, values in self.columns.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +228,6 @@ def _csv(path: Path, source: Source, start: Head, wanted: set[str]) -> Iterator[
         parse_options=pacsv.ParseOptions(delimiter=start.delimiter, newlines_in_values=True, invalid_row_handler=skip),
         convert_options=pacsv.ConvertOptions(
             column_types=dict.fromkeys(start.columns, kind), strings_can_be_null=False,
-            include_columns=[name for name in start.columns if name in wanted],
         ),
     )  # fmt: skip
     last = taken = 0
@@ -236,9 +237,29 @@ def _csv(path: Path, source: Source, start: Head, wanted: set[str]) -> Iterator[
         last = int(numbers[-1]) if len(numbers) else last
         mine = [one for one in broken[taken:] if one.number <= last]
         taken += len(mine)
-        yield Piece(dict(zip(batch.schema.names, batch.columns, strict=True)), numbers, source.done, mine)
+        columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+        # All columns are looked at: rows can be swallowed by one that nobody wants.
+        columns, numbers, more = _without_swallowed(columns, numbers, start)
+        wide = {name: values for name, values in columns.items() if name in wanted}
+        yield Piece(wide, numbers, source.done, sorted(mine + more, key=lambda one: one.number))
     if broken[taken:]:
         yield Piece({}, np.empty(0, np.int64), source.done, broken[taken:])
+
+
+def _without_swallowed(
+    columns: dict[str, Any], numbers: Array, start: Head
+) -> tuple[dict[str, Any], Array, list[Broken]]:
+    """Return the columns and numbers of the rows that are whole, and those that swallowed others as broken lines."""
+    found = swallowed(columns, start.columns, start.delimiter)
+    if not found:
+        return columns, numbers, []
+    piece, text = Piece(columns, numbers, 0), "a quote that was not closed has swallowed rows"
+    broken = [
+        Broken(int(numbers[row]), reason, start.delimiter.join(map(str, piece.line(row).values()))[:2000], text)
+        for row, reason in found.items()
+    ]
+    keep = ~np.isin(np.arange(len(numbers)), list(found))
+    return {name: values.filter(pa.array(keep)) for name, values in columns.items()}, numbers[keep], broken
 
 
 def _numbers(last: int, count: int, broken: list[int]) -> Array:
@@ -272,6 +293,10 @@ def _jsonl(path: Path, source: Source, start: Head, wanted: set[str]) -> Iterato
         floats = {name: np.array([isinstance(row.get(name), float) for row in rows], bool) for name in names}
         absent = {name: np.array([name not in row for row in rows], bool) for name in names}
         yield Piece(columns, np.array(numbers, np.int64), source.done, broken, floats, absent)
+
+
+def _readable(value: Any) -> Any:
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
 
 
 def _text(value: Any) -> str | None:

@@ -16,6 +16,7 @@ from recsvc.errors import InvalidRequest
 from recsvc.store.headings import KINDS, NO_SALE, NOBODY, SERVICE, SERVICE_TITLE
 from recsvc.store.samples import Sample, read
 
+_SIGN: Final = r"(?:[^\w.,']|[A-Z]{3})*"  # what may stand around an amount: $, EUR, a minus
 _DATE: Final = re.compile(r"(\d{1,4})([-./])(\d{1,2})[-./](\d{1,4})")
 
 
@@ -59,15 +60,17 @@ def _file(sample: Sample) -> str:
         count = len(head.columns)
         out += _line("delimiter", head.delimiter, f"the header has {count} columns with it")
     numbers = sample.of("price") + sample.of("total") + sample.of("quantity") or sample.numbers()
-    comma = sum(bool(re.search(r"\d,\d{1,2}$", one)) for one in numbers)
-    point = sum(bool(re.search(r"\d\.\d+$", one)) for one in numbers)
+    comma = sum(bool(re.search(rf"\d,\d{{1,2}}{_SIGN}$", one)) for one in numbers)
+    point = sum(bool(re.search(rf"\d\.\d+{_SIGN}$", one)) for one in numbers)
     decimal = "," if comma > point else "."
     out += _line(
         "decimal", decimal, f"{max(comma, point):,} numbers end like 1{decimal}50, {min(comma, point):,} otherwise"
     )
     for mark in ("." if decimal == "," else ",", " ", "\u00a0", "'"):
         grouped = [
-            one for one in numbers if re.fullmatch(rf"-?\d{{1,3}}({re.escape(mark)}\d{{3}})+([{decimal}]\d+)?", one)
+            one
+            for one in numbers
+            if re.fullmatch(rf"{_SIGN}\d{{1,3}}({re.escape(mark)}\d{{3}})+([{decimal}]\d+)?{_SIGN}", one)
         ]
         if grouped:
             out += _line("thousands", mark, f"as in {grouped[0]}")
@@ -96,6 +99,7 @@ def date_order(texts: list[str]) -> tuple[str, str]:
         return "ymd", f"no calendar dates: {texts[0]!r}"
     if all(len(found[1]) == 4 for found in dates):
         return "ymd", f"the year is first: {dates[0][0]}"
+    dates = [found for found in dates if len(found[1]) < 4]  # a year that stands first says nothing of the others
     first = next((found[0] for found in dates if int(found[1]) > 12), None)
     second = next((found[0] for found in dates if int(found[3]) > 12), None)
     if first and not second:
@@ -124,15 +128,19 @@ def _services(sample: Sample) -> tuple[tuple[str, str], str] | None:
     codes = sample.columns.get(sample.found.get("item_id", ""), [])
     titles = sample.columns.get(sample.found.get("title", ""), [""] * len(codes))
     with_digit = sum(any(ch.isdigit() for ch in code) for code in codes)
-    if not codes or "order_id" not in sample.found or with_digit < 0.9 * len(codes):
+    if not codes or "order_id" not in sample.found:
         return None
+    # Where codes have digits, any without is odd. Elsewhere only what no product is called: M may be a size.
+    digits = with_digit >= 0.9 * len(codes)
     odd = Counter(
         code for code, title in zip(codes, titles, strict=False)
-        if code and not any(ch.isdigit() for ch in code) and (code.upper() in SERVICE or SERVICE_TITLE.search(title))
+        if code and not any(ch.isdigit() for ch in code) and (
+            code.upper() in SERVICE or SERVICE_TITLE.search(title) if digits else SERVICE_TITLE.fullmatch(code)
+            or (code.upper() in SERVICE and SERVICE_TITLE.search(title)))
     )  # fmt: skip
     if not odd:
         return None
-    words = sorted({*SERVICE, *(code.upper() for code in odd)})
+    words = sorted({*(SERVICE if digits else ()), *(code.upper() for code in odd)})
     pattern = f"(?i)^({'|'.join(re.escape(word).replace(chr(92) + ' ', ' ') for word in words)})$"
     seen = ", ".join(f"{code} ({count})" for code, count in odd.most_common(6))
     return (sample.found["item_id"], pattern), f"Lines that are no product; in the head: {seen}."
@@ -267,12 +275,13 @@ def _id(name: str, sample: Sample) -> str:
         f"; {empty:,} rows have none" if empty else ""
     )
     nobody = sorted({text for text in texts if text.lower() in NOBODY}) if name == "customer_id" else []
-    if nobody:
-        return _line(name, {"from": column, "empty": nobody}, f"{', '.join(nobody)} is nobody; {why}")
     whole = [text for text in texts if re.fullmatch(r"\d+\.0+", text)]
+    value: dict[str, Any] = {"from": column}
     if whole:
-        return _line(name, {"from": column, "whole": "text"}, f"{whole[0]} is read as {whole[0].split('.')[0]}; {why}")
-    return _line(name, column, why)
+        value["whole"], why = "text", f"{whole[0]} is read as {whole[0].split('.')[0]}; {why}"
+    if nobody:
+        value["empty"], why = nobody, f"{', '.join(nobody)} is nobody; {why}"
+    return _line(name, value if len(value) > 1 else column, why)
 
 
 def _example(sample: Sample, name: str) -> str:

@@ -90,6 +90,7 @@ class Live:
                 self.refresh()
             if self.state.copied:
                 log.error("database away at the start", copy=self.state.known)
+        facts_store.hold_to(engine, lambda: self.state.facts.database_id)
 
     def refresh(self) -> State:
         """Return the newest state. When the database is away, the last one known."""
@@ -135,7 +136,10 @@ class Live:
         old, facts = self.state, facts_store.read(self._engine)
         if facts == old.facts:
             return
-        if old.copied or facts.database_id != old.facts.database_id:
+        if old.known and facts.database_id != old.facts.database_id:
+            self._engine.dispose()  # the connections that are open know no better; new ones are refused
+            raise Unavailable("another database stands where the shop's was")
+        if old.copied:
             self.state = replace(self._load(facts), admin=old.admin)
             return
         catalogue, keys = old.catalogue, old.keys

@@ -76,3 +76,26 @@ def test_what_cannot_be_guessed_is_said(tmp_path: Path, text: str, words: str) -
 def test_the_map_is_plain_yaml_whatever_the_names(tmp_path: Path) -> None:
     _, text = _guess(tmp_path, 'order id,"sku: #1",sku,"product, name",date\n1,x,01,"a: b # c",2020-01-01T00:00:00Z\n')
     assert yaml.safe_load(text)["items"] == {"item_id": "sku", "title": "product, name"}
+
+
+def test_a_year_first_is_no_evidence_for_the_others() -> None:
+    assert date_order(["2026-06-01", "6/1/2026", "6/13/2026"])[0] == "mdy"
+    assert "NOT SURE" in date_order(["2026-06-01", "1/2/2026"])[1]
+
+
+def test_whole_numbers_and_nobody_in_one_column(tmp_path: Path) -> None:
+    found, _ = _guess(tmp_path, "Customer ID,Segment\n25.0,gold\nN/A,gold\n17851.0,x\n")
+    assert (found.customers["customer_id"].whole, found.customers["customer_id"].empty) == ("text", ("N/A",))
+
+
+def test_thousands_are_seen_behind_a_currency(tmp_path: Path) -> None:
+    found, _ = _guess(tmp_path, 'sku,name,price\n1,Tea,"$1,010.00"\n2,Pot,$3.50\n')
+    assert (found.file.thousands, found.file.decimal) == (",", ".")
+    assert _guess(tmp_path, "sku;name;preis\n1;Tee;1.010,00 €\n2;Pot;3,50 €\n")[0].file.thousands == "."
+
+
+def test_a_german_export_with_much_postage(tmp_path: Path) -> None:
+    rows = "".join(f"{n};17;A{n};1;2,50;1{n}.12.2025\n{n};17;VERSAND;1;4,90;1{n}.12.2025\n" for n in range(1, 9))
+    found, _ = _guess(tmp_path, "Bestellnr;Kunde Nr;Art.-Nr.;Menge;Preis;Datum\n" + rows)
+    assert found.interactions["customer_id"].column == "Kunde Nr"
+    assert found.interactions["item_id"].column == "Art.-Nr." and "VERSAND" in found.skip["Art.-Nr."]
