@@ -29,11 +29,8 @@ def test_a_new_file_in_the_place_of_the_shops_is_away(place: Place, serve: Any) 
     aside = file.with_suffix(".aside")
     file.rename(aside)
     opening.made(place.settings.sql_url).dispose()
-    until(lambda: _away(service), 5)
-    for _ in range(5):
-        assert service.ask("POST", "/v1/interactions", VIEW)[0] == 503
-        assert service.ask("GET", "/readyz")[2]["database"] == "away"
-        assert service.ask("GET", LIST)[1].get("X-Degraded") == "database"
+    # Each worker finds out for itself, within a poll: five times in a row, both have.
+    until(lambda: all(_away(service) for _ in range(5)), 10)
     assert service.ask("GET", "/v1/items/tea-05")[0] == 503
     for one in file.parent.glob("recsvc.db*"):
         if one != aside:
@@ -49,11 +46,11 @@ def test_an_identity_that_changes_is_away_until_it_is_back(place: Place, serve: 
     engine = database.connect(place.settings.sql_url, quick_seconds=10)
     own = facts.read(engine).database_id
     _name(engine, "another")
-    until(lambda: _away(service), 5)
+    until(lambda: all(_away(service) for _ in range(5)), 10)
     _name(engine, own)
     engine.dispose()
-    until(lambda: service.ask("POST", "/v1/interactions", VIEW)[0] == 200, 10)
-    until(lambda: service.ask("GET", LIST)[1].get("X-Degraded") is None, 10)
+    until(lambda: all(service.ask("POST", "/v1/interactions", VIEW)[0] == 200 for _ in range(5)), 10)
+    until(lambda: all(service.ask("GET", LIST)[1].get("X-Degraded") is None for _ in range(5)), 10)
 
 
 def _name(engine: sa.Engine, name: str) -> None:
