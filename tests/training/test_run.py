@@ -121,7 +121,7 @@ def test_exit_codes_for_cron(place: Place, tmp_path: Path) -> None:
     good = _command(place.home, "training", "train")
     assert good.returncode == 0 and "published" in good.stdout and "blend" in good.stdout
     empty = _command(tmp_path / "empty", "training", "train")
-    assert empty.returncode == 2 and "nothing to learn from" in empty.stderr
+    assert empty.returncode == 2 and "there is no shop's database" in empty.stderr
     missing = _command(place.home, "training", "train", "--config", "/nowhere.yaml")
     assert missing.returncode == 2 and "/nowhere.yaml" in missing.stderr
     assert _command(place.home, "training", "train", "--confg", "x").returncode == 2
