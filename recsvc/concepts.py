@@ -44,6 +44,8 @@ SCOPES: Final[dict[str, tuple[str, ...]]] = {
 PLACEMENTS: Final = ("home", "item_page", "cart", "newsletter")
 OFFER_KINDS: Final = ("discount", "gift", "early_access", "event", "experience", "service", "points", "content")
 
+NOTHING: Final = "a purchase of 0 pieces is none"
+
 
 def rejects(kind: str, reason: str | None) -> bool:
     """Whether an interaction says: not for me. What was liked before it no longer counts; a later purchase lifts it."""

@@ -283,7 +283,9 @@ def _whole(value: Any) -> Any:
 
 
 def _count(value: Any) -> Any:
-    """Return a quantity that is written as text as a number, as a price is."""
+    """Return a quantity that is written as text as a number, as a price is; empty text as none."""
+    if value == "":
+        return None
     if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,15}(\.0*)?\s*", value, re.ASCII):
         return int(Decimal(value.strip()))
     return _whole(value)

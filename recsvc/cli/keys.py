@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from recsvc.concepts import SCOPES
+from recsvc.errors import InvalidRequest
 from recsvc.settings import load
 from recsvc.store import keys, opening
 from recsvc.store.database import MICROSECONDS
@@ -34,6 +35,8 @@ def create(
     ] = None,
 ) -> None:
     """Make a key and print it. It is shown this once; only its hash is kept. Without --scope: storefront."""
+    if not name.strip():
+        raise InvalidRequest("--name: must not be empty; lists of keys show it, and `rotate` asks for it")
     now = datetime.now(UTC)
     ends_at = now + timedelta(days=days) if days else None
     typer.echo(
@@ -74,6 +77,7 @@ def list_keys(
         return
     names = ("key_id", "name", "scopes", "per_second", "created", "expires", "last_used", "state")
     table = Table(*(name.replace("_", " ") for name in names), box=None)
+    table.columns[0].min_width = len(found[0]["key_id"]) if found else 0  # one that is cut cannot be revoked
     for one in found:
         one["scopes"] = " ".join(one["scopes"])
         table.add_row(*(str(one[name] or "–") for name in names))

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recsvc.artifact import Array
-from recsvc.concepts import KINDS
+from recsvc.concepts import KINDS, NOTHING
 from recsvc.intake import derived_id, digest
 from recsvc.store import interactions
 from recsvc.store.maps import Returns
@@ -22,7 +22,6 @@ _OFFER_KINDS: Final = [name for name, kind in KINDS.items() if kind.needs_offer]
 # What an order without a customer may say: the lines still tell which items go together.
 _ORDER_KINDS: Final = ("purchase", "return", "refund", "cancel")
 
-_NOTHING: Final = "a purchase of 0 pieces is none"
 _DISCOUNT: Final = "is below zero and the quantity is not: a discount is no purchase and no return"
 
 
@@ -41,7 +40,7 @@ def signed(columns: dict[str, Any], returns: Returns | None, wrong: Wrong) -> tu
     purchase = _true(pc.equal(columns["kind"], "purchase"))
     back = purchase & ((quantity < 0) | credit) if returns is not None else none
     if "quantity" in columns:
-        _note(wrong, "quantity", columns, purchase & _true(pc.equal(columns["quantity"], 0)), _NOTHING)
+        _note(wrong, "quantity", columns, purchase & _true(pc.equal(columns["quantity"], 0)), NOTHING)
         _note(wrong, "quantity", columns, ~purchase & (quantity < 0), "must not be below zero here")
     _note(wrong, "value_cents", columns, ~purchase & (value < 0), "must not be below zero here")
     # Not turned into a return, nor into its opposite: a discount line sells nothing and nothing came back.

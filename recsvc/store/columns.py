@@ -143,7 +143,11 @@ def _matches(pattern: re.Pattern[str], text: str) -> bool:
 def _sheet(noun: str, a_map: Map, head: Head, where: str, now: datetime) -> Sheet:
     spec, sources = COLUMNS[noun], a_map.sources(noun)
     if not sources:
-        unknown = [name for name in head.columns if name not in spec]
+        # What is within an object belongs to the object's column.
+        unknown = [name for name in head.columns if name not in spec and name.partition(".")[0] not in spec]
+        others = [one for one in COLUMNS if a_map.sources(one)]
+        if unknown and others:
+            raise InvalidRequest(f"{where}: the map says nothing of {noun}: it has {', '.join(others)}")
         if unknown:
             raise InvalidRequest(
                 f"{where}: unknown column {shorten(unknown[0])}; {noun} have {', '.join(spec)}."

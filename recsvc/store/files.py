@@ -10,7 +10,6 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,10 +22,12 @@ import pyarrow.parquet as pq
 
 from recsvc.artifact import Array
 from recsvc.errors import InvalidRequest
-from recsvc.intake import read_json, shorten
+from recsvc.intake import shorten
 from recsvc.store.maps import File
+from recsvc.store.objects import NO_IDS, inner, keys, text, unfolded
 from recsvc.store.quotes import swallowed
 from recsvc.store.streams import HEAD, PIPE, Source, opened
+from recsvc.strict_json import read_json
 
 _ROWS: Final = 50_000
 _BLOCK: Final = 4 << 20
@@ -49,15 +50,15 @@ class Broken:
 class Piece:
     """Some rows of a file: raw columns, the number of each row (the first below the header is 1), lines that are none.
 
-    floats: column → (rows,) bool, where JSON had a number with a decimal point. absent: the same of JSON lines that do
-    not have the field. done: bytes of the file read so far.
+    no_ids: column → (rows,) bool, where JSON had what no id is: a number with a decimal point, a truth, an object or a
+    list. absent: the same of JSON lines that do not have the field. done: bytes of the file read so far.
     """
 
     columns: dict[str, Any]
     numbers: Array
     done: int
     broken: list[Broken] = field(default_factory=list)
-    floats: dict[str, Array] = field(default_factory=dict)
+    no_ids: dict[str, Array] = field(default_factory=dict)
     absent: dict[str, Array] = field(default_factory=dict)
 
     def line(self, row: int) -> dict[str, Any]:
@@ -157,7 +158,7 @@ def _head(path: Path, file: File, source: Source) -> Head:
     encoding = _encoding(path, file.encoding, start)
     text = codecs.getincrementaldecoder(encoding)("replace").decode(start).removeprefix("\ufeff")
     if text.lstrip()[:1] == "{":
-        return Head("jsonl", text, encoding, "", _keys(text, file.lines), file.lines)
+        return Head("jsonl", text, encoding, "", keys(text, file.lines), file.lines)
     if text.lstrip()[:1] == "[":
         raise InvalidRequest(f"{path}: is a JSON array; write one object on each line")
     lines = text.splitlines()
@@ -184,32 +185,6 @@ def _encoding(path: Path, given: str | None, start: bytes) -> str:
             raise InvalidRequest(f"{path}: not {given} at byte {error.start}") from None
         return "cp1252" if not set(start) & {0x81, 0x8D, 0x8F, 0x90, 0x9D} else "latin-1"
     return codecs.lookup(given or "utf-8").name
-
-
-def _keys(text: str, lines: str | None) -> list[str]:
-    names: dict[str, None] = {}
-    for line in text.splitlines()[:200]:
-        try:
-            for row in unfolded(json.loads(line), lines):
-                names |= dict.fromkeys(row)
-        except (ValueError, TypeError, InvalidRequest):
-            continue
-    return list(names)
-
-
-def unfolded(value: dict[str, Any], lines: str | None) -> list[dict[str, Any]]:
-    """Return the lines of an order, each with what the order says; the object itself when `lines` is None.
-
-    Raises:
-        InvalidRequest: the field `lines` holds no list of objects.
-    """
-    if lines is None:
-        return [value]
-    inner = value.get(lines)
-    if not isinstance(inner, list) or not all(isinstance(one, dict) for one in inner):
-        raise InvalidRequest(f"{lines}: must be a list of lines")
-    whole = {name: one for name, one in value.items() if name != lines}
-    return [{**whole, **{f"{lines}.{name}": part for name, part in one.items()}} for one in inner]
 
 
 def _csv(path: Path, source: Source, start: Head, wanted: set[str]) -> Iterator[Piece]:
@@ -289,20 +264,17 @@ def _jsonl(path: Path, source: Source, start: Head, wanted: set[str]) -> Iterato
             rows += parts
             numbers += [number] * len(parts)
         names = sorted(wanted)
-        columns = {name: pa.array([_text(row.get(name)) for row in rows], pa.string()) for name in names}
-        floats = {name: np.array([isinstance(row.get(name), float) for row in rows], bool) for name in names}
+        deep = [name for name in names if "." in name]
+        if deep:
+            rows = [{**inner(row), **row} for row in rows]
+        columns = {name: pa.array([text(row.get(name)) for row in rows], pa.string()) for name in names}
+        no_ids = {name: np.array([isinstance(row.get(name), NO_IDS) for row in rows], bool) for name in names}
         absent = {name: np.array([name not in row for row in rows], bool) for name in names}
-        yield Piece(columns, np.array(numbers, np.int64), source.done, broken, floats, absent)
+        yield Piece(columns, np.array(numbers, np.int64), source.done, broken, no_ids, absent)
 
 
 def _readable(value: Any) -> Any:
     return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
-
-
-def _text(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    return repr(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
 
 
 def _parquet(path: Path, source: Source, start: Head, wanted: set[str]) -> Iterator[Piece]:

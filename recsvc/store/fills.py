@@ -37,7 +37,7 @@ class Filler:
             columns[name] = self._below(name, piece.columns[name], first)
         self._last[self._by] = orders[-1].as_py()
         absent = {name: rows for name, rows in piece.absent.items() if name not in {self._by, *self._names}}
-        return Piece(columns, piece.numbers, piece.done, piece.broken, piece.floats, absent)
+        return Piece(columns, piece.numbers, piece.done, piece.broken, piece.no_ids, absent)
 
     def _below(self, name: str, values: Any, first: Array) -> Any:
         values = _null_if_empty(values)

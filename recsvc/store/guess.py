@@ -82,9 +82,13 @@ def _dates(sample: Sample) -> str:
     texts = sample.of("occurred_at")
     if not texts:
         return ""
-    order, why = date_order(texts)
+    dates = [intake.numbered(one) for one in texts]
+    order, why = date_order(dates)
     out = "dates:\n" + _line("order", order, why)
-    naive = [one for one in texts if _DATE.match(one) and not re.search(r"([Zz]|UTC|[+-]\d{2}:?\d{2})$", one[8:])]
+    naive = [
+        text for text, date in zip(texts, dates, strict=True)
+        if _DATE.match(date) and not re.search(r"([Zz]|UTC|[+-]\d{2}:?\d{2})$", date[8:])
+    ]  # fmt: skip
     if naive:
         out += (
             "  # time_zone: Europe/London".ljust(48) + f"  # {naive[0]!r} says no zone: fill in, or give --time-zone\n"

@@ -79,7 +79,9 @@ def _known(head: Head) -> dict[str, str]:
     """Return our name → theirs, for the columns whose names are known."""
     # What stands in the lines of an order says more of a line than what the order says.
     inner = f"{head.lines}." if head.lines else ""
-    names = sorted(reversed(head.columns), key=lambda name: bool(inner) and name.startswith(inner))
+    # An object is no value of a column: what is within it may be one.
+    leaves = [name for name in reversed(head.columns) if not any(one.startswith(f"{name}.") for one in head.columns)]
+    names = sorted(leaves, key=lambda name: bool(inner) and name.startswith(inner))
     plain = {_plain(name.removeprefix(inner) if inner else name): name for name in names}
     found: dict[str, str] = {}
     for ours, theirs in NAMES.items():

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -22,6 +23,7 @@ from recsvc.errors import InvalidRequest
 from recsvc.intake import EARLIEST, ID_BYTES, MAX_INT, shorten
 from recsvc.store.files import Piece
 from recsvc.store.maps import Map, Source
+from recsvc.strict_json import read_json
 
 _CONTROLS: Final = r"[\x{00}-\x{1f}\x{7f}-\x{9f}]"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -172,14 +174,14 @@ def _ids(values: Any, name: str, source: Source, wrong: Wrong, piece: Piece) -> 
         )
     if not (pa.types.is_string(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         raise InvalidRequest(f"column {source.column}: holds {kind}, must be text")
-    floats = piece.floats.get(source.column or "")
+    no_ids = piece.no_ids.get(source.column or "")
     if pa.types.is_floating(kind):
         values = pa.array([None if one is None else repr(one) for one in values.to_pylist()], pa.string())
     values = as_text(values)
     if whole:
         values = distinct(values, name, _whole, pa.string(), wrong)
-    elif floats is not None and floats.any():
-        values = _filtered(values, pa.array(floats), name, _no_float, wrong)
+    if no_ids is not None and no_ids.any():
+        values = _filtered(values, pa.array(no_ids), name, partial(_no_id, whole), wrong)
     length = pc.binary_length(values)
     bad = pc.or_(pc.less(length, 1), pc.greater(length, ID_BYTES))
     bad = pc.or_(bad, pc.match_substring_regex(values, _CONTROLS))
@@ -191,8 +193,13 @@ def _whole(text: str) -> str:
     return text.rstrip("0").removesuffix(".") if re.fullmatch(r"[0-9]+\.0+", text, re.ASCII) else text
 
 
-def _no_float(_text: str) -> None:
-    raise ValueError("is a number with a decimal point: ids are text (`whole: text` in the map takes 123.0 as 123)")
+def _no_id(whole: bool, text: str) -> None:
+    if text[0] in "{[":
+        raise ValueError("is an object or a list: ids are text (the map may name a field within, as customer.id)")
+    if text in {"true", "false"}:
+        raise ValueError(f"is {text}: ids are text")
+    if not whole:
+        raise ValueError("is a number with a decimal point: ids are text (`whole: text` in the map takes 123.0 as 123)")
 
 
 def _texts(values: Any, name: str, column: Column, wrong: Wrong) -> Any:
@@ -290,7 +297,7 @@ def _lists(values: Any, name: str, column: Column, source: Source, wrong: Wrong)
 
     def parse(text: str) -> list[str]:
         if text.startswith("[") and source.split is None:
-            return judge(intake.read_json(text.encode()))
+            return judge(read_json(text.encode()))
         return judge([part.strip() for part in text.split(source.split or "|") if part.strip()])
 
     if pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
@@ -302,7 +309,7 @@ def _lists(values: Any, name: str, column: Column, source: Source, wrong: Wrong)
 
 def _json(text: str) -> str:
     try:
-        value = intake.read_json(text.encode())
+        value = read_json(text.encode())
     except InvalidRequest as error:
         raise ValueError(f"{shorten(text)} is {error.message.removeprefix('body: ')}") from None
     if not isinstance(value, dict):

@@ -12,7 +12,7 @@ from flask import Response, request
 from recsvc.errors import RecsvcError, TooLarge
 from recsvc.flows.interactions import Receipt as Outcome
 from recsvc.flows.interactions import Replay
-from recsvc.intake import read_json
+from recsvc.strict_json import elements, read_json
 from recsvc.web.contract import MAX_BODY, body_bytes, idempotency_key, ndjson_lines
 
 MAX_ROWS = 1000
@@ -39,7 +39,14 @@ def take(check: Check, store: Store, apart: Apart = _one) -> Response:
         return _reply(_stream(check, store, apart))
     data = body_bytes()
     once = replay(data)
-    value = read_json(data)
+    try:
+        value = read_json(data)
+    except RecsvcError:
+        parts = elements(data)  # an array of which one element is no strict JSON: the others are taken
+        if parts is None:
+            raise
+        value = parts
+        apart = partial(_unread, apart)
     if not isinstance(value, list):
         value = apart(value)
         if len(value) == 1:
@@ -68,7 +75,7 @@ def _stream(check: Check, store: Store, apart: Apart) -> Outcome:
     place = untold = 0
     for number, lines in enumerate(ndjson_lines()):
         numbered = [(place + n, line) for n, line in enumerate(lines) if line.strip()]
-        rows, refused = _sort(numbered, check, lambda line: apart(_whole(line)))
+        rows, refused = _sort(numbered, check, partial(_unread, apart))
         found = store(rows, refused, replay(b"".join(lines), f"#{number}"))
         total.accepted += found.accepted
         total.duplicates += found.duplicates
@@ -79,6 +86,10 @@ def _stream(check: Check, store: Store, apart: Apart) -> Outcome:
     if untold:  # a stream has no bound, its answer must have one
         total.rejected.append({"index": place, "code": "more", "message": f"and {untold} more were refused"})
     return total
+
+
+def _unread(apart: Apart, part: bytes) -> list[Any]:
+    return apart(_whole(part))
 
 
 def _whole(line: bytes) -> Any:

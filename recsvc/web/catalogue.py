@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from recsvc.errors import Conflict, InvalidRequest
 from recsvc.flows import catalogue
 from recsvc.flows.interactions import Receipt as Outcome
-from recsvc.intake import read_json
+from recsvc.strict_json import read_json
 from recsvc.web.bulk import replay, take
 from recsvc.web.contract import Route, body_bytes, read_query, validated
 from recsvc.web.lists import shop

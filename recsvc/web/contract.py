@@ -18,7 +18,8 @@ from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import HTTPException
 
 from recsvc.errors import InvalidRequest, TooLarge, Unsupported
-from recsvc.intake import identifier, read_json, shorten
+from recsvc.intake import identifier, shorten
+from recsvc.strict_json import read_json
 
 MAX_BODY = 2**20
 _CHUNK = 500

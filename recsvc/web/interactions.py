@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from flask import Response
 
-from recsvc.concepts import KINDS
+from recsvc.concepts import KINDS, NOTHING
 from recsvc.errors import InvalidRequest
 from recsvc.flows import interactions
 from recsvc.flows.interactions import Receipt as Outcome
@@ -67,6 +67,8 @@ def checked(value: Any) -> dict[str, Any]:
         if needed and given is None:
             why = f"is missing; {body.kind} needs it" if name != "customer_id" else "is missing, and so is session_id"
             raise InvalidRequest(f"{name}: {why}", {name: why})
+    if body.kind == "purchase" and body.quantity == 0:
+        raise InvalidRequest(f"quantity: {NOTHING}", {"quantity": NOTHING})
     given_fields = {name: given for name, given in body.__dict__.items() if given is not None}
     given_fields.setdefault("occurred_at", datetime.now(UTC))
     return given_fields

@@ -52,6 +52,18 @@ def test_one_bad_row_never_fails_the_rest(client: Any) -> None:
     assert len(_stored(client)) == 1
 
 
+def test_a_row_that_is_no_strict_json_never_fails_the_rest(client: Any) -> None:
+    parts = [json.dumps(VIEW), '{"a": 1, "a": 2}', '{"customer_id": "\\ud800"}', json.dumps(VIEW), "[" * 99 + "]" * 99]
+    reply = client.post("/v1/interactions", data=f"[{', '.join(parts)}]", content_type="application/json")
+    assert reply.status_code == 200 and reply.json["accepted"] == 2
+    assert [(one["index"], one["code"]) for one in reply.json["rejected"]] == [(1, "a"), (2, "body"), (4, "body")]
+
+
+def test_a_purchase_of_nothing_is_refused_as_in_files(client: Any) -> None:
+    reply = _post(client, {**VIEW, "kind": "purchase", "quantity": 0})
+    assert reply.status_code == 400 and reply.json["errors"][0]["field"] == "quantity"
+
+
 def test_a_thousand_rows_and_no_more(client: Any) -> None:
     rows = [{"customer_id": "c3", "kind": "view", "item_id": "tea-05", "interaction_id": f"r{n}"} for n in range(1001)]
     assert _post(client, rows[:1000]).json == {"accepted": 1000, "duplicates": 0, "rejected": []}

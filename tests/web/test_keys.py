@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from recsvc.app import create_app
 from recsvc.cli.app import app as cli
+from recsvc.errors import InvalidRequest
 from recsvc.flows import access
 from recsvc.store import keys
 from tests.conftest import Place
@@ -133,8 +134,11 @@ def test_the_command_line_makes_shows_follows_and_ends_keys(run: Any) -> None:
     assert listed[0]["scopes"] == listed[1]["scopes"] == ["catalog", "storefront"]
     assert listed[0]["per_second"] == listed[1]["per_second"] == 50
     assert listed[0]["expires"] < listed[1]["expires"] and listed[0]["last_used"] is None
+    assert follower.split("_")[1] in run("list")  # an id that is cut to the window cannot be revoked
     shown = run("list", "--all") + json.dumps(listed)
     assert key.split("_")[2] not in shown and follower.split("_")[2] not in shown
     run("revoke", key.split("_")[1])
     assert len(json.loads(run("list", "--json"))) == 1
     assert {one["state"] for one in json.loads(run("list", "--json", "--all"))} == {"live", "revoked"}
+    with pytest.raises(InvalidRequest, match="--name"):
+        run("create", "--name", " ")

@@ -15,7 +15,7 @@ from flask import Blueprint, Flask, Response, render_template, send_from_directo
 from recsvc.errors import InvalidRequest, NotFound
 from recsvc.flows import interactions, showcase
 from recsvc.flows.replies import encode
-from recsvc.intake import read_json
+from recsvc.strict_json import read_json
 from recsvc.web.contract import body_bytes, read_query
 from recsvc.web.interactions import checked
 from recsvc.web.lists import shop
