@@ -32,7 +32,8 @@ class HistorySettings(_Strict):
 
     taste_half_life_days: float = Field(180.0, gt=0)
     repeat_half_life_days: float = Field(75.0, gt=0)
-    repeat_floor: float = Field(0.1, gt=0)
+    visit_decay: float = Field(0.94, gt=0, le=1)
+    prior_visits: float = Field(10.0, gt=0)
 
 
 class Generators(_Strict):

@@ -87,7 +87,7 @@ def parameters(matrix: matrices.Matrix, config: Config, blend: dict[str, float])
         "as_of": matrix.decay.as_of,
         "taste_half_life_days": config.history.taste_half_life_days,
         "repeat_half_life_days": config.history.repeat_half_life_days,
-        "repeat_floor": config.history.repeat_floor,
+        "visit_decay": config.history.visit_decay, "prior_visits": config.history.prior_visits,
         "alpha": config.als.alpha, "regularization": config.als.regularization,
         "weights": {name: config.weights.get(name, kind.weight) for name, kind in KINDS.items()},
         "blend": blend, "segments": [], "database_id": "", "last_revision": 0,
@@ -135,7 +135,7 @@ def _own(
     starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     take = np.concatenate([np.arange(offsets[row], offsets[row + 1]) for row in order]) if len(order) else order
     kinds = {"item_rows": np.int32, "weights": np.float32, "repeats": np.float32, "orders": np.int32,
-             "last_visit": np.int32, "recent": np.float32}  # fmt: skip
+             "first_visit": np.int32, "last_visit": np.int32, "recent": np.float32}  # fmt: skip
     own = {f"own_{name}": getattr(history, name)[take].astype(kinds.get(name, np.int64)) for name in History.__slots__}
     return {
         **own, "own_offsets": starts,

@@ -14,6 +14,8 @@ from recsvc.engine.history import DAY, Decay, History, collect
 from training.config import Config
 from training.sources import Log, of
 
+_RATE_VISITS = 20.0
+
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
@@ -55,6 +57,7 @@ def build(log: Log, config: Config, as_of: float | None = None) -> Matrix:
         min(float(log.events.at.max()), time.time()) if as_of is None else as_of,
         config.history.taste_half_life_days,
         config.history.repeat_half_life_days,
+        config.history.visit_decay,
     )
     named = log.customers >= 0
     customer_codes, customers = np.unique(log.customers[named], return_inverse=True)
@@ -96,16 +99,23 @@ def liked(matrix: Matrix) -> sparse.csr_matrix:
 
 
 def traits(matrix: Matrix) -> Array:
-    """Return (n, 3) float32, `model.ITEM_TRAITS`: log of orders, orders per buyer, share of buyers who bought again.
+    """Return (n, 4) float32, `model.ITEM_TRAITS`: log of orders, orders per buyer, share of buyers who bought again,
+    and of the visits after a customer's first with it, the part that bought it.
 
-    The share is shrunk to that of the shop by two buyers, so that one faithful customer is not a rule.
+    The shares are shrunk to those of the shop by two buyers and twenty visits: one faithful customer is no rule.
     """
     h, n = matrix.history, matrix.shape[1]
     bought, again = h.orders > 0, h.orders > 1
     orders, buyers = np.bincount(h.item_rows, h.orders, n), np.bincount(h.item_rows[bought], minlength=n)
     share = again.sum() / max(bought.sum(), 1)
     returning = (np.bincount(h.item_rows[again], minlength=n) + 2.0 * share) / (buyers + 2.0)
-    return np.stack([np.log1p(orders), orders / np.maximum(buyers, 1), returning], axis=1).astype(np.float32)
+    visits = np.repeat(np.maximum.reduceat(h.last_visit, matrix.offsets[:-1]), np.diff(matrix.offsets))
+    since, repeated = np.where(bought, visits - h.first_visit, 0), np.where(bought, h.orders - 1, 0)
+    of_shop = repeated.sum() / max(since.sum(), 1)
+    rate = (np.bincount(h.item_rows, repeated, n) + _RATE_VISITS * of_shop) / (
+        np.bincount(h.item_rows, since, n) + _RATE_VISITS
+    )
+    return np.stack([np.log1p(orders), orders / np.maximum(buyers, 1), returning, rate], axis=1).astype(np.float32)
 
 
 def baskets(log: Log, matrix: Matrix) -> sparse.csr_matrix:

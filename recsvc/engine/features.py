@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from recsvc.artifact import Array
+from recsvc.engine.candidates import rate
 from recsvc.engine.history import DAY, History
 from recsvc.engine.model import FEATURES, ITEM_TRAITS, PAIR_FEATURES, Model
 
@@ -58,6 +59,7 @@ def _pair(model: Model, history: History, rows: Array, out: Array) -> None:
     out[own, 0], out[own, 1] = count, count / visits
     out[own, 2], out[own, 3] = visits - 1 - history.last_visit[e], history.recent[e]
     out[own, 4] = history.repeats[e] * 2.0 ** min(fresher / model.decay.repeat_half_life_days, 60.0)
+    out[own, 9] = rate(model, history)[e]
     out[own, 5], out[own, 6], out[own, 7] = days, gaps, days / np.maximum(gaps, 0.5)
 
 

@@ -13,16 +13,17 @@ import numpy as np
 from recsvc.artifact import Array
 
 DAY = 86400.0
-VISIT_DECAY = 0.9
 
 
 @dataclass(frozen=True, slots=True)
 class Decay:
-    """How evidence ages. `as_of` is the newest moment training saw; an age is never below zero."""
+    """How evidence ages. `as_of` is the newest moment training saw; an age is never below zero. visit_decay: what a
+    visit counts for, as a part of the visit after it."""
 
     as_of: float
     taste_half_life_days: float
     repeat_half_life_days: float
+    visit_decay: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +51,9 @@ class History:
     repeats: (m,) float32, the aged count of orders: how likely they buy it again.
     orders: (m,) int32. first_at, last_at: (m,) int64 epoch seconds of purchases, 0 where none.
     rejected_at: (m,) int64 epoch seconds of the last dislike or return for taste, 0 where none.
-    last_visit: (m,) int32, the customer's how-manieth visit, from 0, last bought it; −1 where none. A visit is one
-    moment of buying: dates without a time make the orders of a day one visit, in whatever order they came.
-    recent: (m,) float32, Σ over the visits that bought it of 0.9 ** (visits since).
+    first_visit, last_visit: (m,) int32, the customer's how-manieth visit, from 0, first and last bought it; −1 where
+    none. A visit is one moment of buying: dates without a time make the orders of a day one visit, in whatever order
+    they came. recent: (m,) float32, Σ over the visits that bought it of visit_decay ** (visits since).
     """
 
     item_rows: Array
@@ -62,6 +63,7 @@ class History:
     first_at: Array
     last_at: Array
     rejected_at: Array
+    first_visit: Array
     last_visit: Array
     recent: Array
 
@@ -87,7 +89,7 @@ class History:
 EMPTY = History(
     np.empty(0, np.int32), np.empty(0, np.float32), np.empty(0, np.float32),
     np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64),
-    np.empty(0, np.int32), np.empty(0, np.float32),
+    np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32),
 )  # fmt: skip
 
 
@@ -121,6 +123,8 @@ def collect(groups: Array, events: Events, decay: Decay) -> tuple[Array, History
     visits, since = visits_of(groups[keep][bought], at[bought])
     last_visit = np.full(m, -1, np.int32)
     np.maximum.at(last_visit, inverse[bought], visits)
+    first_visit = np.full(m, np.iinfo(np.int32).max, np.int32)
+    np.minimum.at(first_visit, inverse[bought], visits)
     history = History(
         item_rows=(unique & 0xFFFFFFFF).astype(np.int32),
         weights=np.bincount(inverse, liked, m).astype(np.float32),
@@ -129,8 +133,9 @@ def collect(groups: Array, events: Events, decay: Decay) -> tuple[Array, History
         first_at=np.where(last > 0, first, 0),
         last_at=last,
         rejected_at=rejected,
+        first_visit=np.where(last_visit >= 0, first_visit, -1).astype(np.int32),
         last_visit=last_visit,
-        recent=np.bincount(inverse[bought], VISIT_DECAY**since, m).astype(np.float32),
+        recent=np.bincount(inverse[bought], decay.visit_decay**since, m).astype(np.float32),
     )
     return unique >> 32, history
 
@@ -162,7 +167,7 @@ def merge(known: History, events: Events, decay: Decay) -> History:
     before[parts[0][0]] = known.last_at
     ended = fresh.rejected_at > before[at]
     weights[at[ended]] = fresh.weights[ended]
-    last_visit, recent = _visited(known, fresh, parts[0][0], at, len(rows))
+    first_visit, last_visit, recent = _visited(parts, len(rows), decay.visit_decay)
     return History(
         item_rows=rows,
         weights=weights,
@@ -171,6 +176,7 @@ def merge(known: History, events: Events, decay: Decay) -> History:
         first_at=np.where(last > 0, first, 0),
         last_at=last,
         rejected_at=rejected,
+        first_visit=first_visit,
         last_visit=last_visit,
         recent=recent,
     )
@@ -204,18 +210,22 @@ def visits_of(groups: Array, at: Array) -> tuple[Array, Array]:
     return nth, since
 
 
-def _visited(known: History, fresh: History, old: Array, new: Array, m: int) -> tuple[Array, Array]:
-    """Return last_visit and recent of the merged entries; `old` and `new` place the entries of each among the m.
+def _visited(parts: list[tuple[Array, History]], m: int, visit_decay: float) -> tuple[Array, Array, Array]:
+    """Return first_visit, last_visit and recent of m entries, of the known and the fresh history with their places.
 
     What comes late counts as the newest visit until the next training run: a history does not keep every moment.
     """
-    last_visit, recent = np.full(m, -1, np.int32), np.zeros(m, np.float32)
-    last_visit[old] = known.last_visit
-    recent[old] = known.recent * VISIT_DECAY**fresh.visits
-    again = fresh.last_visit >= 0
-    last_visit[new[again]] = known.visits + fresh.last_visit[again]
+    (old, known), (new, fresh) = parts
+    first, last, recent = np.full(m, -1, np.int32), np.full(m, -1, np.int32), np.zeros(m, np.float32)
+    bought = fresh.last_visit >= 0
+    first[new[bought]] = known.visits + fresh.first_visit[bought]
+    before = known.last_visit >= 0
+    first[old[before]] = known.first_visit[before]
+    last[old] = known.last_visit
+    last[new[bought]] = known.visits + fresh.last_visit[bought]
+    recent[old] = known.recent * visit_decay**fresh.visits
     recent[new] += fresh.recent
-    return last_visit, recent
+    return first, last, recent
 
 
 def _rejected_at(history: History, rows: Array) -> Array:

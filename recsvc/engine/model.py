@@ -23,7 +23,7 @@ ARRAYS: dict[str, int] = {
     "sale_rows": 1, "sale_days": 1, "sale_orders": 1, "segment_rows": 2,
     "customer_high": 1, "customer_low": 1, "own_offsets": 1, "own_item_rows": 1, "own_weights": 1,
     "own_repeats": 1, "own_orders": 1, "own_first_at": 1, "own_last_at": 1, "own_rejected_at": 1,
-    "own_last_visit": 1, "own_recent": 1,
+    "own_first_visit": 1, "own_last_visit": 1, "own_recent": 1,
     "finished_rows": 2, "finished_scores": 2, "finished_generators": 2, "finished_reasons": 2,
     "finished_cited": 2, "finished_shares": 2,
 }  # fmt: skip
@@ -31,8 +31,9 @@ ARRAYS: dict[str, int] = {
 # What the ranker sees, column by column; `features` fills it in.
 PAIR_FEATURES: Final = (
     "count", "share_of_visits", "visits_since", "recent", "aged", "days_since", "gap_days", "due", "taste",
+    "rate",
 )  # fmt: skip
-ITEM_TRAITS: Final = ("orders", "orders_per_buyer", "buyers_again")
+ITEM_TRAITS: Final = ("orders", "orders_per_buyer", "buyers_again", "repeat_rate")
 FEATURES: Final = (
     *PAIR_FEATURES, "collaborative", "collaborative_rank", "neighbours", "neighbours_rank", "popularity",
     *ITEM_TRAITS, "visits", "visit_size", "items", "repeat_share",
@@ -59,7 +60,7 @@ class Model:
     decay: Decay
     alpha: float
     regularization: float
-    repeat_floor: float
+    prior_visits: float
     blend: Array
     weights: dict[str, float]
     segments: dict[str, int]
@@ -153,10 +154,10 @@ def _build(artifact: Artifact) -> Model:
         version=artifact.version,
         item_ids=ids,
         rows={item_id: row for row, item_id in enumerate(ids)},
-        decay=Decay(float(p["as_of"]), float(p["taste_half_life_days"]), float(p["repeat_half_life_days"])),
+        decay=Decay(*(float(p[name]) for name in Decay.__slots__)),
         alpha=float(p["alpha"]),
         regularization=float(p["regularization"]),
-        repeat_floor=float(p["repeat_floor"]),
+        prior_visits=float(p["prior_visits"]),
         blend=np.array([float(p["blend"][name]) for name in BLENDED], np.float32),
         weights={str(k): float(v) for k, v in p["weights"].items()},
         segments={str(name): row for row, name in enumerate(p["segments"])},

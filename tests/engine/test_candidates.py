@@ -11,6 +11,7 @@ from scipy import sparse
 
 from recsvc.artifact import read
 from recsvc.engine import candidates
+from recsvc.engine.history import DAY, Events, collect
 from recsvc.engine.model import Model, from_artifact, own_history
 from recsvc.settings import Settings
 from tests.conftest import Place
@@ -67,6 +68,23 @@ def test_repeat_speaks_only_of_what_was_ordered(model: Model) -> None:
     scores = candidates.repeat(model, history)
     assert ((scores > 0) == (history.orders > 0)).all()
     assert (scores > 0).any()
+
+
+def test_the_rate_is_the_mean_of_gamma_and_poisson_with_older_visits_counting_less(model: Model) -> None:
+    visits = [{0, 1}, {0}, {1}, {0}]  # items bought by visit, oldest first
+    lines = [(row, visit) for visit, rows in enumerate(visits) for row in rows]
+    rows, at = np.array(lines).T
+    events = Events(
+        rows.astype(np.int32), np.ones(5, np.float32), at * int(DAY), np.ones(5, bool), np.zeros(5, bool), at
+    )
+    _, history = collect(np.zeros(5, np.int64), events, model.decay)
+    decay, prior = model.decay.visit_decay, model.prior_visits
+    for row, bought in ((0, [1, 0, 1]), (1, [0, 1, 0])):  # what each visit after the first with it did
+        ages = decay ** np.array([2, 1, 0])
+        wanted = (ages @ np.array(bought) + prior * model.a["item_traits"][row, candidates.REPEAT_RATE]) / (
+            ages.sum() + prior
+        )
+        assert candidates.rate(model, history)[row] == pytest.approx(wanted, rel=1e-5)
 
 
 @given(st.lists(st.floats(-50, 50, width=32), min_size=1, max_size=20))

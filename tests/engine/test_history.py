@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from recsvc.engine.history import DAY, EMPTY, Decay, Events, History, collect, merge
 
-DECAY = Decay(as_of=1000 * DAY, taste_half_life_days=180, repeat_half_life_days=60)
+DECAY = Decay(as_of=1000 * DAY, taste_half_life_days=180, repeat_half_life_days=60, visit_decay=0.9)
 
 
 def _events(rows: list[tuple[int, int, str, int]]) -> Events:
