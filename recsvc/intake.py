@@ -139,6 +139,8 @@ def number(text: str, decimal: str = ".", thousands: str = "") -> Decimal:
         ValueError: naming the value.
     """
     plain = text.strip(_SIGNS)
+    if plain[:1] in {"-", "+"}:
+        plain = plain[0] + plain[1:].lstrip(_SIGNS)  # -$4.50
     if thousands and thousands in plain:
         whole = plain.split(decimal)[0].lstrip("+-").replace("\u00a0", " ").replace("\u202f", " ")
         if not re.fullmatch(rf"[0-9]{{1,3}}({re.escape(thousands)}[0-9]{{3}})+", whole):

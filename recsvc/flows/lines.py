@@ -39,10 +39,12 @@ def signed(columns: dict[str, Any], returns: Returns | None, wrong: Wrong) -> tu
         credit = _true(pc.starts_with(columns["order_id"], returns.prefix))
     purchase = _true(pc.equal(columns["kind"], "purchase"))
     back = purchase & ((quantity < 0) | credit) if returns is not None else none
+    # What is called a refund may be written below zero, or not.
+    plain = ~purchase if returns is None else ~purchase & ~_true(_among(columns["kind"], list(_ORDER_KINDS)))
     if "quantity" in columns:
         _note(wrong, "quantity", columns, purchase & _true(pc.equal(columns["quantity"], 0)), NOTHING)
-        _note(wrong, "quantity", columns, ~purchase & (quantity < 0), "must not be below zero here")
-    _note(wrong, "value_cents", columns, ~purchase & (value < 0), "must not be below zero here")
+        _note(wrong, "quantity", columns, plain & (quantity < 0), "must not be below zero here")
+    _note(wrong, "value_cents", columns, plain & (value < 0), "must not be below zero here")
     # Not turned into a return, nor into its opposite: a discount line sells nothing and nothing came back.
     _note(wrong, "value_cents", columns, purchase & ~back & (value < 0), _DISCOUNT)
     if returns is None:

@@ -95,11 +95,19 @@ def check(piece: Piece, form: Sheet) -> tuple[dict[str, Any], Wrong, Array]:
             given = pa.array([str(source.value)] * count, pa.string())
         else:
             given = values.raw(piece, source.column or "", form, wrong, name)
+        if source.clock:
+            given = _joined(given, values.raw(piece, source.clock, form, wrong, name))
         out[name] = values.read(given, name, spec[name], source, form, wrong, piece)
         if spec[name].required and out[name].null_count:
             for row in np.flatnonzero(pc.is_null(out[name]).to_numpy(zero_copy_only=False)).tolist():
                 wrong.note(row, name, None, "is empty")
     return out, wrong, skipped
+
+
+def _joined(days: Any, clock: Any) -> Any:
+    """Return the text of days with their time of day, where there is one."""
+    days, clock = values.as_text(days), values.as_text(clock)
+    return pc.if_else(pc.is_valid(clock), pc.binary_join_element_wise(days, clock, " "), days)
 
 
 def rows_of(columns: dict[str, Any], noun: str, keep: Array, absent: dict[str, Array]) -> list[dict[str, Any]]:

@@ -231,9 +231,13 @@ def _interactions(sample: Sample) -> str:
     if not {"item_id", "occurred_at"} <= found.keys() or not {"customer_id", "order_id"} & found.keys():
         return ""
     out = "interactions:\n" + _kind(sample)
-    for name in ("interaction_id", "order_id", "item_id", "customer_id"):
+    own = sample.of("interaction_id")
+    if own and len(set(own)) < len(own):
+        out += f"  # {found['interaction_id']}: no id of a line, it stands on several\n"
+    for name in ("interaction_id", "order_id", "item_id", "customer_id")[len(set(own)) < len(own) :]:
         out += _id(name, sample) if name in found else ""
-    for name in ("occurred_at", "quantity", "currency"):
+    out += _nobody(sample) + _moment(sample)
+    for name in ("quantity", "currency"):
         out += _line(name, found[name], _example(sample, name)) if name in found else ""
     if "total" in found and not _of_order(sample):
         out += _line(
@@ -247,6 +251,25 @@ def _interactions(sample: Sample) -> str:
     if "stars" in found:
         out += _line("stars", found["stars"], _example(sample, "stars"))
     return out
+
+
+def _nobody(sample: Sample) -> str:
+    if "customer_id" in sample.found:
+        return ""
+    return (
+        "  # customer_id:".ljust(48)
+        + "  # LOOK: no column looks like one; without it lines only say what goes together\n"
+    )
+
+
+def _moment(sample: Sample) -> str:
+    """Say where the moment stands: in one column, or the day and the time of day in two."""
+    texts, clock = sample.of("occurred_at"), sample.of("time_of_day")
+    name, example = sample.found["occurred_at"], _example(sample, "occurred_at")
+    if clock and not any(":" in text for text in texts) and all(re.match(r"\d{1,2}:\d{2}", one) for one in clock):
+        both = {"from": name, "clock": sample.found["time_of_day"]}
+        return _line("occurred_at", both, f"{example} and {_example(sample, 'time_of_day')}")
+    return _line("occurred_at", name, example)
 
 
 def _of_order(sample: Sample) -> bool:

@@ -7,7 +7,7 @@ from typing import Final
 
 # What shops call a column, letters and digits only; the earlier name is the better match.
 NAMES: Final[dict[str, tuple[str, ...]]] = {
-    "interaction_id": ("interactionid", "eventid", "lineid", "orderlineid"),
+    "interaction_id": ("interactionid", "eventid", "lineid", "orderlineid", "orderitemid", "lineitemid"),
     "order_id": ("orderid", "invoiceno", "invoice", "invoiceid", "invoicenumber", "orderno", "ordernumber",
         "transactionid", "basketid", "receiptno", "receiptid", "nrcomanda", "comanda", "numarcomanda", "pedido",
         "bestellnummer", "bestellnr", "belegnr", "belegnummer", "rechnungsnr", "rechnungsnummer", "numeropedido",
@@ -19,16 +19,19 @@ NAMES: Final[dict[str, tuple[str, ...]]] = {
     "customer_id": ("customerid", "userid", "clientid", "customerno", "customernumber", "memberid", "visitorid",
         "householdid", "cardid", "kundennummer", "kundennr", "kundenr", "kdnr",
         "codclient", "loyaltycard", "loyaltyid", "customeruser",
-        "billingemail", "idclient", "customeremail", "email", "customer", "user", "buyer", "client"),
+        "billingemail", "buyerid", "buyeremail", "buyerusername",
+        "idclient", "customeremail", "email", "customer", "user", "buyer", "client"),
     "occurred_at": ("occurredat", "invoicedate", "orderdate", "datetime", "timestamp", "eventtime", "createdat",
         "purchasedate", "transactiondate", "orderdatetime", "paidat", "soldat", "date", "data", "datum", "datacomenzii",
         "bestelldatum", "belegdatum", "rechnungsdatum", "dataencomenda", "orderplaced", "time", "ts", "tdat"),
-    "quantity": ("quantity", "qty", "lineitemquantity", "units", "pieces", "pcs", "cantitate", "menge", "anzahl",
-        "quantidade"),
+    "quantity": ("quantity", "qty", "lineitemquantity", "quantitypurchased", "quantityordered", "qtyordered", "qtysold",
+        "units", "pieces", "pcs", "cantitate", "menge", "anzahl", "quantidade"),
+    "time_of_day": ("timeofday", "ordertime", "transactiontime", "saletime", "time", "ora", "uhrzeit", "hora"),
     "price": ("unitprice", "price", "lineitemprice", "itemprice", "itemcost", "einzelpreis", "stueckpreis", "pret",
         "pretunitar", "preis", "preco"),
     "total": ("value", "linetotal", "orderlinetotal", "itemtotal", "gesamtpreis", "zeilensumme", "totalprice",
-        "salesvalue", "totalvalue", "amount", "total", "revenue", "valoare"),
+        "salesvalue", "netsales", "rowtotal", "linesubtotal", "grosssales",
+        "totalvalue", "amount", "total", "revenue", "valoare"),
     "kind": ("kind", "eventtype", "event", "eventname", "action", "interactiontype", "type"),
     "title": ("title", "productname", "itemname", "lineitemname", "description", "name", "denumire", "bezeichnung",
         "productdescription", "artikelbezeichnung", "artikel", "produs", "produto", "product", "item"),
@@ -42,7 +45,8 @@ NAMES: Final[dict[str, tuple[str, ...]]] = {
     "channel": ("channel", "salchannel"),
 }  # fmt: skip
 KINDS: Final = {
-    "transaction": "purchase", "order": "purchase", "buy": "purchase", "sale": "purchase", "purchased": "purchase",
+    "transaction": "purchase", "order": "purchase", "buy": "purchase", "sale": "purchase",
+    "payment": "purchase", "purchased": "purchase",
     "cart": "add_to_cart", "addtocart": "add_to_cart", "removefromcart": "remove_from_cart", "viewitem": "view",
     "pageview": "view", "detailview": "view", "like": "wishlist", "rating": "review", "return": "return",
 }  # fmt: skip

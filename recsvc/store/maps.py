@@ -54,7 +54,8 @@ class _Part(BaseModel):
 class Source(_Part):
     """Where one of recsvc's columns comes from: a column of the file, or one value for all rows.
 
-    column: `from` in YAML. times: a column to multiply with. unit: `major` when the file has 2.55 for 255 cents.
+    column: `from` in YAML. times: a column to multiply with. clock: a column of the time of day, beside one of days.
+    unit: `major` when the file has 2.55 for 255 cents.
     names: the file's words for ours. split: what separates the entries of a list. whole: what becomes of an id that
     the file has as 17850.0: `refuse` it, or take the `text` 17850. empty: what stands for nothing in this column.
     """
@@ -62,6 +63,7 @@ class Source(_Part):
     column: str | None = Field(None, alias="from")
     value: Any = None
     times: str | None = None
+    clock: str | None = None
     unit: Literal["minor", "major"] = "minor"
     names: dict[str, str] = {}
     split: str | None = None

@@ -66,7 +66,7 @@ class Sheet:
     @property
     def wanted(self) -> set[str]:
         """The columns of the file that are needed."""
-        names = {name for one in self.sources.values() for name in (one.column, one.times) if name}
+        names = {name for one in self.sources.values() for name in (one.column, one.times, one.clock) if name}
         sold = self.map.interactions.get("quantity") if self.noun == "items" and self.map.returns else None
         filled = {self.map.fill.by, *self.map.fill.columns} if self.map.fill else set()
         return names | filled | set(self.map.skip) | ({sold.column} if sold and sold.column else set())

@@ -163,7 +163,7 @@ def test_buy_again_is_quiet_just_after_buying_and_after_a_return(all_open: Shelf
     history = History(
         np.array([0, 1, 2, 3], np.int32), np.array([9, 9, -1, 9], np.float32), np.array([3, 2, 5, 2.5], np.float32),
         np.array([4, 4, 4, 1], np.int32), np.array([10, 10, 10, 95], np.int64) * day, np.array([99, 70, 70, 95]) * day, np.zeros(4, np.int64),
-        np.array([6, 4, 4, 5], np.int32), np.ones(4, np.float32),
+        np.array([0, 0, 0, 5], np.int32), np.array([6, 4, 4, 5], np.int32), np.ones(4, np.float32),
     )  # fmt: skip
     found = repeat.buy_again(history, all_open, 100.0 * day, 10)
     assert found.rows.tolist() == [3, 1, 0]  # 2 went back; 0 was bought yesterday and is usual every 30 days

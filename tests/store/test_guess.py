@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import yaml
 
 from recsvc.errors import InvalidRequest
+from recsvc.flows.imports import read
 from recsvc.store import maps
 from recsvc.store.columns import COLUMNS
 from recsvc.store.guess import date_order, guess_map
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -99,3 +103,31 @@ def test_a_german_export_with_much_postage(tmp_path: Path) -> None:
     found, _ = _guess(tmp_path, "Bestellnr;Kunde Nr;Art.-Nr.;Menge;Preis;Datum\n" + rows)
     assert found.interactions["customer_id"].column == "Kunde Nr"
     assert found.interactions["item_id"].column == "Art.-Nr." and "VERSAND" in found.skip["Art.-Nr."]
+
+
+def test_a_marketplace_and_a_till_with_the_time_of_day_apart(tmp_path: Path) -> None:
+    found, _ = _guess(
+        tmp_path,
+        "order-id\torder-item-id\tpurchase-date\tbuyer-email\tsku\tproduct-name\tquantity-purchased\titem-price\n"
+        "1\t11\t2025-01-01T00:00:00-08:00\ta@shop.example\tA1\tMug\t1\t9.95\n",
+    )
+    columns = {name: one.column for name, one in found.interactions.items()}
+    assert (columns["interaction_id"], columns["customer_id"]) == ("order-item-id", "buyer-email")
+    till = (
+        "Date,Time,Item,Qty,SKU,Net Sales,Transaction ID,Event Type,Customer ID\n"
+        "03/13/2025,08:05:00,Tea,1,P1,$4.50,T1,Payment,C1\n03/14/2025,9:00,Tea,-1,P1,-$4.50,T2,Refund,C1\n"
+    )
+    found, _ = _guess(tmp_path, till)
+    assert (found.interactions["occurred_at"].column, found.interactions["occurred_at"].clock) == ("Date", "Time")
+    outcome = [*read("interactions", tmp_path / "file.csv", found.in_zone("UTC"), NOW)]
+    ((checked,),) = [outcome]
+    assert not checked.wrong.rows and checked.columns["kind"].to_pylist() == ["purchase", "refund"]
+    assert checked.columns["value_cents"].to_pylist() == [450, 450]
+    moments = [datetime.fromtimestamp(one / 1e6, UTC) for one in checked.columns["occurred_at"].to_pylist()]
+    assert moments == [datetime(2025, 3, 13, 8, 5, tzinfo=UTC), datetime(2025, 3, 14, 9, tzinfo=UTC)]
+
+
+def test_an_id_that_repeats_is_no_lines_and_no_customer_is_said(tmp_path: Path) -> None:
+    found, text = _guess(tmp_path, "order,line id,sku,date\n1,1,a,2025-01-01Z\n2,1,b,2025-01-02Z\n")
+    assert "interaction_id" not in found.interactions and "it stands on several" in text
+    assert "LOOK: no column looks like one" in text
