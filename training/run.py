@@ -65,7 +65,7 @@ def train(engine: sa.Engine, artifacts: Path, config: Config, progress: Progress
     built = fit.assemble(version, found, parameters)
     progress.step("finishing lists", len(rows))
     shelf = eligibility.shelf(_availability(engine, built.item_ids), time.time(), found["karma"])
-    found |= fit.finish(built, matrix, rows, shelf, progress.at)
+    found |= fit.finish(built, matrix, rows, shelf, progress.at, config.threads)
     clock.lap("lists")
     progress.step("publishing")
     counts = {"interactions": len(log), "customers": matrix.shape[0], "items": matrix.shape[1]}
@@ -92,7 +92,8 @@ def _measure(log: Log, config: Config, progress: Progress, clock: _Clock) -> tup
     built = fit.assemble("", fit.without_customers(found, 1), fit.parameters(matrix, config, dict(config.blend)))
     progress.step("ranking for customers to measure on", None)
     cases = evaluate.cases(
-        built, matrix, pairs, lambda done, total: _count(progress, done, total), order.masked, regretted
+        built, matrix, pairs, lambda done, total: _count(progress, done, total), order.masked, regretted,
+        config.threads,
     )  # fmt: skip
     if len(cases) < config.split.min_customers:
         return order, {}, len(cases)
