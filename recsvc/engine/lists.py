@@ -79,7 +79,7 @@ def composed(
     order = np.lexsort((rows, -scores))[:depth]
     rows, scores = rows[order], scores[order]
     parts = ranking.parts(model, history, proposed, rows)
-    reasons = why(model, history, rows, parts, shelf.sensitive)
+    reasons = why(model, history, proposed.step, rows, parts, shelf.sensitive)
     _tell_session(reasons, rows, brought, scores)
     return Listed(rows.astype(np.int32), scores, reasons)
 

@@ -23,17 +23,19 @@ OWN, COLLABORATIVE, NEIGHBOURS, POPULARITY = 250, 60, 60, 40
 @dataclass(frozen=True, slots=True)
 class Proposed:
     """What the generators that learn from others say of all n items to one customer: two (n,) float32 arrays, scaled
-    to unit RMS over the items, because their scale differs between customers."""
+    to unit RMS over the items, because their scale differs between customers. step: behind the first, for reasons."""
 
     collaborative: Array
     neighbours: Array
+    step: candidates.HalfStep
 
 
 def propose(model: Model, histories: list[History]) -> list[Proposed]:
     """Return what the generators say to each of several customers."""
-    collaborative = _unit(candidates.collaborative(model, histories))
+    steps = [candidates.half_step_of(model, history) for history in histories]
+    collaborative = _unit(candidates.collaborative(model, steps))
     neighbours = _unit(candidates.neighbours(model, histories))
-    return [Proposed(*both) for both in zip(collaborative, neighbours, strict=True)]
+    return [Proposed(*all_three) for all_three in zip(collaborative, neighbours, steps, strict=True)]
 
 
 def blended(model: Model, history: History, proposed: Proposed) -> Array:
