@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import sqlalchemy as sa
 
 from recsvc import artifact
+from recsvc.artifact import Array
 from recsvc.concepts import BLENDED
 from recsvc.engine import eligibility
 from recsvc.engine.history import DAY
@@ -87,7 +89,7 @@ def _measure(log: Log, config: Config, progress: Progress, clock: _Clock) -> tup
         return learn.order(log, config, progress), {}, 0
     order = learn.order(before, config, progress)
     clock.lap("learn the order")
-    pairs, regretted = later.pairs(later.events.purchases), later.pairs(later.regretted)
+    pairs, regretted = _sampled(later.pairs(later.events.purchases), config), later.pairs(later.regretted)
     matrix, found = _fit(before, config, progress, "fitting, to measure on")
     built = fit.assemble("", fit.without_customers(found, 1), fit.parameters(matrix, config, dict(config.blend)))
     progress.step("ranking for customers to measure on", None)
@@ -103,6 +105,15 @@ def _measure(log: Log, config: Config, progress: Progress, clock: _Clock) -> tup
     table = evaluate.table(cases, scorers, order.name, config.seed)
     clock.lap("evaluate")
     return order, table, len(cases)
+
+
+def _sampled(pairs: Array, config: Config) -> Array:
+    """Return the pairs of as many customers as are to be measured on, chosen at random where there are more."""
+    customers = np.unique(pairs[:, 0])
+    if len(customers) <= config.split.customers:
+        return pairs
+    chosen = np.random.default_rng(config.seed).choice(customers, config.split.customers, replace=False)
+    return pairs[np.isin(pairs[:, 0], chosen)]
 
 
 def _count(progress: Progress, done: int, total: int) -> None:
