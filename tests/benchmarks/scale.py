@@ -6,7 +6,7 @@
 For each size synthetic purchases are made (`synthetic.py`: 40 a customer; 20,000, 50,000 and 100,000 items), imported
 into SQLite, items too, and trained on by what `python -m training train` runs, in a process of its own: read, learn the
 order, measure, fit, finish the list of 100 of every customer, publish. Files and databases stay in FOLDER and are used
-again by the next run; `results.json` has everything.
+again by the next run; `results.json` has everything, and keeps the sizes that are not measured again.
 
 Seconds are those of the clock. Memory is the most that the process held at once, with its children: of these what they
 do not share (Linux only; asked four times a second, the process's own peak exactly). The exponent is the slope of
@@ -44,7 +44,8 @@ def main() -> None:
     if given.train:
         _train(given.folder)
         return
-    found: dict[int, dict[str, Any]] = {}
+    results = given.folder / "results.json"
+    found = {int(size): one for size, one in json.loads(results.read_text()).items()} if results.exists() else {}
     console = Console(width=None if sys.stdout.isatty() else 150)
     for size in sorted(given.sizes):
         home = given.folder / str(size)
@@ -52,8 +53,8 @@ def main() -> None:
             _import(home, size)
         console.print(f"{size:,}: training, see {home / 'train.log'}", soft_wrap=True)
         found[size] = _measure(home) | json.loads((home / "imported.json").read_text())
-        (given.folder / "results.json").write_text(json.dumps(found, indent=1))
-    console.print(_table(found))
+        results.write_text(json.dumps(found, indent=1))
+    console.print(_table(dict(sorted(found.items()))))
 
 
 def _import(home: Path, size: int) -> None:
