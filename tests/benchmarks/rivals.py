@@ -101,8 +101,9 @@ def _made_from(predictions: Path, mark: str) -> bool:
 def _ours(protocol: str, data: Sequence[Path], out: Path, console: Console) -> Path:
     """Have recsvc write its predictions to a folder and return the file."""
     console.print("recsvc: its default configuration", soft_wrap=True)
-    options = ["--train", data[0], "--test", data[1]] if protocol == "top-n" else ["--baskets", data[0]]
-    command = [sys.executable, "-m", "training", "benchmark", protocol, *options, "--out", out.resolve()]
+    names = ("--train", "--test") if protocol == "top-n" else ("--baskets",)
+    options = [word for name, path in zip(names, data, strict=True) for word in (name, str(path))]
+    command = [sys.executable, "-m", "training", "benchmark", protocol, *options, "--out", str(out.resolve())]
     subprocess.run(command, cwd=_ROOT, check=True)
     return out / "predictions.parquet"
 

@@ -200,7 +200,7 @@ def exponent(values: dict[int, float]) -> float:
     """Return the slope of the line nearest to log values over log sizes."""
     points = [(math.log(size), math.log(max(value, 0.1))) for size, value in values.items()]
     x, y = (sum(column) / len(points) for column in zip(*points, strict=True))
-    return sum((a - x) * (b - y) for a, b in points) / sum((a - x) ** 2 for a, _ in points)
+    return float(sum((a - x) * (b - y) for a, b in points) / sum((a - x) ** 2 for a, _ in points))
 
 
 if __name__ == "__main__":
