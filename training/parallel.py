@@ -77,7 +77,8 @@ def _run(work: Callable[[int], Any], blocks: range, out: Connection, inherited: 
     """Send the results of some blocks; the last thing sent is the error, if there was one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends its children
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    # Nothing inherited is collected here: to close a connection is for the process that opened it.
+    # Nothing inherited is collected here, nor flushed at the end: to close a connection is for the process that opened
+    # it, and a progress bar's lock may have been held by a thread that was not forked.
     gc.disable()
     # Else a child would not notice that the parent is gone, as its siblings would hold the other end.
     for pipe in inherited:
@@ -86,9 +87,11 @@ def _run(work: Callable[[int], Any], blocks: range, out: Connection, inherited: 
         for block in blocks:
             out.send((block, work(block), None))
     except BrokenPipeError:
-        return
+        pass
     except Exception as error:
         out.send((-1, None, error))
+    finally:
+        os._exit(0)
 
 
 def _received(pipes: list[Connection], count: int) -> Iterator[Any]:
