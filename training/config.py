@@ -24,6 +24,7 @@ class Split(_Strict):
     """Which days are held back."""
 
     test_days: int = Field(14, ge=1, le=365)
+    customers: int = Field(15000, ge=1)
     min_customers: int = Field(20, ge=1)
 
 

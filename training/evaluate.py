@@ -16,6 +16,7 @@ from recsvc.engine import karma, ranking
 from recsvc.engine.features import features
 from recsvc.engine.history import History
 from recsvc.engine.model import Model
+from training import parallel
 from training.fit import BLOCK
 from training.matrix import Matrix
 
@@ -66,6 +67,7 @@ def cases(
     progress: Callable[[int, int], None],
     masked: bool = False,
     regretted: Array = NOTHING,
+    threads: int = 1,
 ) -> list[Case]:
     """Return one case per customer with a history who bought something later.
 
@@ -76,20 +78,27 @@ def cases(
         pairs: (t, 2) codes of customer and item, distinct, sorted by customer: what was bought later.
         masked: own items are not proposed.
         regretted: (t, 2) as `pairs`: what was regretted later. Of customers who bought nothing later it is not asked.
+        threads: processes; 0 means one for each core.
     """
     known = pairs[np.isin(pairs[:, 0], matrix.customer_codes)]
     customers, starts = np.unique(known[:, 0], return_index=True)
     truths = np.split(known[:, 1], starts[1:]) if len(customers) else []
     rows = np.searchsorted(matrix.customer_codes, customers)
     bounds = np.stack([np.searchsorted(regretted[:, 0], customers, side) for side in ("left", "right")], axis=1)
+
+    def asked(block: int) -> list[Case]:
+        part = slice(block * BLOCK, (block + 1) * BLOCK)
+        histories = [matrix.of(int(row)) for row in rows[part]]
+        return [
+            _case(model, history, proposed, matrix, codes, regretted[first:last, 1], masked)
+            for history, proposed, codes, (first, last) in zip(
+                histories, ranking.propose(model, histories), truths[part], bounds[part], strict=True
+            )
+        ]
+
     found: list[Case] = []
-    for start in range(0, len(customers), BLOCK):
-        histories = [matrix.of(int(row)) for row in rows[start : start + BLOCK]]
-        for history, proposed, codes in zip(
-            histories, ranking.propose(model, histories), truths[start : start + BLOCK], strict=True
-        ):
-            first, last = bounds[len(found)]
-            found.append(_case(model, history, proposed, matrix, codes, regretted[first:last, 1], masked))
+    for cases_of_block in parallel.in_blocks(asked, -(-len(customers) // BLOCK), threads):
+        found += cases_of_block
         progress(len(found), len(customers))
     return found
 

@@ -12,7 +12,7 @@ from recsvc.concepts import KINDS
 from recsvc.engine import lists, model, ranking
 from recsvc.engine.eligibility import Shelf
 from recsvc.engine.history import DAY, EMPTY, History
-from training import karma
+from training import karma, parallel
 from training import matrix as matrices
 from training.config import Config
 from training.models import graph, registry
@@ -95,29 +95,47 @@ def parameters(matrix: matrices.Matrix, config: Config, blend: dict[str, float])
 
 
 def finish(
-    built: model.Model, matrix: matrices.Matrix, order: Array, shelf: Shelf, progress: Callable[[int], None]
+    built: model.Model,
+    matrix: matrices.Matrix,
+    order: Array,
+    shelf: Shelf,
+    progress: Callable[[int], None],
+    threads: int = 1,
 ) -> dict[str, Array]:
     """Return the finished lists of all customers of a model, composed as the service composes them.
 
     Args:
         order: matrix row of each customer row of the model.
         shelf: what may be shown at training time; the service looks again at every reply.
+        threads: processes; 0 means one for each core.
     """
     depth = built.a["finished_rows"].shape[1]
     out = _blank(len(order), depth)
+
+    def finished(block: int) -> dict[str, Array]:
+        of = order[block * BLOCK : (block + 1) * BLOCK].tolist()
+        return _finished(built, [matrix.of(source) for source in of], shelf, depth)
+
+    start = 0
+    for part in parallel.in_blocks(finished, -(-len(order) // BLOCK), threads):
+        end = start + len(part["finished_rows"])
+        for name, values in part.items():
+            out[name][start:end] = values
+        start = end
+        progress(end)
+    return out
+
+
+def _finished(built: model.Model, histories: list[History], shelf: Shelf, depth: int) -> dict[str, Array]:
+    out = _blank(len(histories), depth)
     nothing = np.empty(0, np.int64)
-    for start in range(0, len(order), BLOCK):
-        histories = [matrix.of(source) for source in order[start : start + BLOCK].tolist()]
-        for row, (history, proposed) in enumerate(
-            zip(histories, ranking.propose(built, histories), strict=True), start
+    for row, (history, proposed) in enumerate(zip(histories, ranking.propose(built, histories), strict=True)):
+        listed = lists.composed(built, history, proposed, shelf, nothing, depth)
+        r, why = len(listed.rows), listed.reasons
+        for name, values in zip(
+            out, (listed.rows, listed.scores, why.generators, why.codes, why.cited, why.shares), strict=True
         ):
-            listed = lists.composed(built, history, proposed, shelf, nothing, depth)
-            r, why = len(listed.rows), listed.reasons
-            for name, values in zip(
-                out, (listed.rows, listed.scores, why.generators, why.codes, why.cited, why.shares), strict=True
-            ):
-                out[name][row, :r] = values
-        progress(start + len(histories))
+            out[name][row, :r] = values
     return out
 
 

@@ -62,7 +62,7 @@ def hold_out(log: Log, settings: Settings, least: int, seed: int) -> Held | None
     if len(several) >= least and len(several) * 100 >= len(np.unique(customers)):
         chosen = _sample(several, settings.customers, rng)
         return Held(*_by_time(log, where, since, chosen, settings), True, repeats)
-    distinct = np.unique(np.stack([customers, items], axis=1), axis=0)
+    distinct = log.pairs(where)
     asked, counts = np.unique(distinct[:, 0], return_counts=True)
     asked = asked[counts >= _LEAST_ITEMS]
     if len(asked) < least:
@@ -110,8 +110,10 @@ def _by_chance(
 
 def _repeats(customers: Array, items: Array, at: Array) -> bool:
     """Whether anybody bought an item at two moments."""
-    moments = np.unique(np.stack([customers.astype(np.int64), items.astype(np.int64), at], axis=1), axis=0)
-    return bool((moments[1:, :2] == moments[:-1, :2]).all(axis=1).any()) if len(moments) > 1 else False
+    pairs = customers.astype(np.int64) << 32 | items.astype(np.int64)
+    order = np.lexsort((at, pairs))
+    pairs, at = pairs[order], at[order]
+    return bool(((pairs[1:] == pairs[:-1]) & (at[1:] != at[:-1])).any())
 
 
 def _sample(customers: Array, most: int, rng: np.random.Generator) -> Array:

@@ -6,7 +6,7 @@ import numpy as np
 
 from recsvc.artifact import Array
 from recsvc.engine import karma
-from training.matrix import Matrix
+from training.matrix import Matrix, first_of_each
 from training.sources import Log
 
 # One customer's word on one item, in orders: whoever orders it a hundred times and returns it each time is one
@@ -33,10 +33,11 @@ def _counted(log: Log, matrix: Matrix) -> tuple[Array, Array]:
     customers = log.customers[where].astype(np.int64)
     who = np.where(customers >= 0, customers, len(log.customer_ids) + order)
     # Lines of one order with the same item count once, as everywhere.
-    lines = np.unique(np.stack([who * n + items, order, log.blamed[where]]), axis=1)
-    pairs, inverse = np.unique(lines[0], return_inverse=True)
-    bad = np.bincount(inverse, lines[2], len(pairs))
-    bought = np.bincount(inverse, 1 - lines[2], len(pairs))
+    blamed = log.blamed[where]
+    lines = first_of_each(who * n + items, order, blamed)
+    pairs, inverse = np.unique((who * n + items)[lines], return_inverse=True)
+    bad = np.bincount(inverse, blamed[lines], len(pairs))
+    bought = np.bincount(inverse, ~blamed[lines], len(pairs))
     word = np.minimum(bought, _EACH)
     share = np.minimum(bad / np.maximum(bought, 1.0), 1.0)
     return np.bincount(pairs % n, share * word, n), np.bincount(pairs % n, word, n)

@@ -89,7 +89,8 @@ def _questions(log: Log, held: Held, config: Config, progress: Progress) -> tupl
     for fold in held.folds:
         known = matrix.histories(fold.before, built_of)
         done = len(questions)
-        questions += evaluate.cases(built, known, fold.pairs, _counting(progress, done), not held.repeats)
+        count = _counting(progress, done)
+        questions += evaluate.cases(built, known, fold.pairs, count, not held.repeats, threads=config.threads)
         asked.append(np.intersect1d(fold.pairs[:, 0], known.customer_codes))
     return np.concatenate(asked), questions
 

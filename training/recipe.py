@@ -11,7 +11,7 @@ from recsvc.concepts import BLENDED, KINDS, Generator
 from recsvc.engine import candidates, ranking
 from recsvc.engine.history import DAY, Events, History
 from recsvc.engine.model import Model
-from training import fit, learn
+from training import fit, learn, parallel
 from training.benchmark.protocols import Rankings, Task
 from training.config import Config
 from training.matrix import Matrix
@@ -37,7 +37,7 @@ def fit_and_rank(task: Task, config: Config, progress: Progress) -> Rankings:
     arrays = fit.without_customers(found, 1) | order.trees
     model = fit.assemble("", arrays, fit.parameters(matrix, config, blend))
     spent = time.process_time() - started
-    rows = _rank(model, matrix, task, progress)
+    rows = _rank(model, matrix, task, progress, config.threads)
     weights = ", ".join(f"{name} {weight:.3g}" for name, weight in blend.items())
     return Rankings(rows, order.name, f"{order.note}; blend: {weights}", spent)
 
@@ -64,20 +64,25 @@ def as_log(task: Task, config: Config) -> Log:
     return Log(customers, items, task.customers.astype(np.int32), events, *(np.zeros(e, bool),) * 3)
 
 
-def _rank(model: Model, matrix: Matrix, task: Task, progress: Progress) -> dict[str, Array]:
+def _rank(model: Model, matrix: Matrix, task: Task, progress: Progress, threads: int) -> dict[str, Array]:
     names = [*(name.value for name in BLENDED), "blend", *(["ranker"] if model.ranked else [])]
     out = {name: np.full((len(task.asked), task.k), -1, np.int32) for name in names}
     codes = matrix.item_codes.astype(np.int32)
     progress.step("ranking", len(task.asked))
     at = np.searchsorted(matrix.customer_codes, task.asked)
-    for start in range(0, len(at), fit.BLOCK):
-        histories = [matrix.of(int(row)) for row in at[start : start + fit.BLOCK]]
-        for place, (history, proposed) in enumerate(
-            zip(histories, ranking.propose(model, histories), strict=True), start
-        ):
-            for name, rows in _one(model, history, proposed, task).items():
+
+    def ranked(block: int) -> list[dict[str, Array]]:
+        histories = [matrix.of(int(row)) for row in at[block * fit.BLOCK : (block + 1) * fit.BLOCK]]
+        both = zip(histories, ranking.propose(model, histories), strict=True)
+        return [_one(model, history, proposed, task) for history, proposed in both]
+
+    place = 0
+    for found in parallel.in_blocks(ranked, -(-len(at) // fit.BLOCK), threads):
+        for one in found:
+            for name, rows in one.items():
                 out[name][place, : len(rows)] = codes[rows]
-        progress.at(start + len(histories))
+            place += 1
+        progress.at(place)
     return out
 
 

@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import sqlalchemy as sa
 
 from recsvc import artifact
+from recsvc.artifact import Array
 from recsvc.concepts import BLENDED
 from recsvc.engine import eligibility
 from recsvc.engine.history import DAY
@@ -65,7 +67,7 @@ def train(engine: sa.Engine, artifacts: Path, config: Config, progress: Progress
     built = fit.assemble(version, found, parameters)
     progress.step("finishing lists", len(rows))
     shelf = eligibility.shelf(_availability(engine, built.item_ids), time.time(), found["karma"])
-    found |= fit.finish(built, matrix, rows, shelf, progress.at)
+    found |= fit.finish(built, matrix, rows, shelf, progress.at, config.threads)
     clock.lap("lists")
     progress.step("publishing")
     counts = {"interactions": len(log), "customers": matrix.shape[0], "items": matrix.shape[1]}
@@ -87,12 +89,13 @@ def _measure(log: Log, config: Config, progress: Progress, clock: _Clock) -> tup
         return learn.order(log, config, progress), {}, 0
     order = learn.order(before, config, progress)
     clock.lap("learn the order")
-    pairs, regretted = later.pairs(later.events.purchases), later.pairs(later.regretted)
+    pairs, regretted = _sampled(later.pairs(later.events.purchases), config), later.pairs(later.regretted)
     matrix, found = _fit(before, config, progress, "fitting, to measure on")
     built = fit.assemble("", fit.without_customers(found, 1), fit.parameters(matrix, config, dict(config.blend)))
     progress.step("ranking for customers to measure on", None)
     cases = evaluate.cases(
-        built, matrix, pairs, lambda done, total: _count(progress, done, total), order.masked, regretted
+        built, matrix, pairs, lambda done, total: _count(progress, done, total), order.masked, regretted,
+        config.threads,
     )  # fmt: skip
     if len(cases) < config.split.min_customers:
         return order, {}, len(cases)
@@ -102,6 +105,15 @@ def _measure(log: Log, config: Config, progress: Progress, clock: _Clock) -> tup
     table = evaluate.table(cases, scorers, order.name, config.seed)
     clock.lap("evaluate")
     return order, table, len(cases)
+
+
+def _sampled(pairs: Array, config: Config) -> Array:
+    """Return the pairs of as many customers as are to be measured on, chosen at random where there are more."""
+    customers = np.unique(pairs[:, 0])
+    if len(customers) <= config.split.customers:
+        return pairs
+    chosen = np.random.default_rng(config.seed).choice(customers, config.split.customers, replace=False)
+    return pairs[np.isin(pairs[:, 0], chosen)]
 
 
 def _count(progress: Progress, done: int, total: int) -> None:

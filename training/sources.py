@@ -53,7 +53,8 @@ class Log:
     def pairs(self, where: Array) -> Array:
         """Return (t, 2) codes of customer and item, distinct, sorted, of the events at `where`,
         (e,) bool or indices."""
-        return np.unique(np.stack([self.customers[where], self.events.item_rows[where]], axis=1), axis=0)
+        key = np.unique(self.customers[where].astype(np.int64) << 32 | self.events.item_rows[where].astype(np.int64))
+        return np.stack([key >> 32, key & 0xFFFFFFFF], axis=1).astype(np.int32)
 
 
 def of(events: Events, keep: Array) -> Events:

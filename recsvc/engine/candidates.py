@@ -7,6 +7,8 @@ request is a block of one.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from recsvc.artifact import Array
@@ -18,11 +20,23 @@ REPEAT_RATE = ITEM_TRAITS.index("repeat_rate")
 _LEAST_RATE = 0.01
 
 
-def fold_in(gram: Array, inverse: Array, item_factors: Array, confidence: Array, regularization: float) -> Array:
-    """Return a fresh factor for a customer from what they did.
+@dataclass(frozen=True, slots=True)
+class HalfStep:
+    """What a customer's factor and the evidence for it have in common, computed once.
 
-    Solves the user half-step of implicit ALS exactly, so that a view made a second ago counts as if the
-    model had been trained on it. Cost: one m × m solve for the m items of the history, or k × k when m > k.
+    positive: (m,) float64, the confidence in the m items of the history, 0 where the evidence is against.
+    whole: whether there are more items than factors. Then rows is Y (m, k) and matrix A + YᵀDY (k, k); else rows is
+    Y A⁻¹ (m, k) and matrix I + D Y A⁻¹ Yᵀ (m, m): the smaller side is solved.
+    """
+
+    positive: Array
+    whole: bool
+    rows: Array
+    matrix: Array
+
+
+def half_step(gram: Array, inverse: Array, item_factors: Array, confidence: Array, regularization: float) -> HalfStep:
+    """Return the user half-step of implicit ALS, not yet solved.
 
     Args:
         gram: (k, k), item_factors.T @ item_factors over all items.
@@ -31,43 +45,43 @@ def fold_in(gram: Array, inverse: Array, item_factors: Array, confidence: Array,
         confidence: (m,) float32; negative where the evidence is against the item (preference 0).
         regularization: the value the model was trained with, >= 0.
 
-    Returns:
-        (k,) float32; zeros when m == 0: no evidence, no preference.
-
     Source:
         Hu, Koren & Volinsky 2008, eq. 4, https://doi.org/10.1109/ICDM.2008.22. With A = gram + regularization · I
         and D = diag(|c| − 1), (A + YᵀDY)⁻¹ Yᵀ = A⁻¹Yᵀ (I + D Y A⁻¹ Yᵀ)⁻¹ moves the solve to the smaller side.
     """
     positive = np.maximum(confidence, 0.0).astype(np.float64)
-    if not len(confidence):
-        return np.zeros(gram.shape[0], np.float32)
     if len(confidence) > gram.shape[0]:
-        left = normal_matrix(gram, item_factors, confidence, regularization)
-        return np.asarray(np.linalg.solve(left, item_factors.T @ positive).astype(np.float32))
-    solved, system = _small_side(inverse, item_factors, confidence)
-    return np.asarray((solved.T @ np.linalg.solve(system, positive)).astype(np.float32))
+        return HalfStep(positive, True, item_factors, _normal_matrix(gram, item_factors, confidence, regularization))
+    return HalfStep(positive, False, *_small_side(inverse, item_factors, confidence))
 
 
-def evidence(
-    gram: Array, inverse: Array, item_factors: Array, confidence: Array, regularization: float, targets: Array
-) -> Array:
+def fold_in(step: HalfStep) -> Array:
+    """Return a fresh factor, (k,) float32, for a customer from what they did; zeros without evidence.
+
+    Solves the half-step exactly, so that a view made a second ago counts as if the model had been trained on it.
+    """
+    if not len(step.positive):
+        return np.zeros(step.rows.shape[1], np.float32)
+    if step.whole:
+        return np.asarray(np.linalg.solve(step.matrix, step.rows.T @ step.positive).astype(np.float32))
+    return np.asarray((step.rows.T @ np.linalg.solve(step.matrix, step.positive)).astype(np.float32))
+
+
+def evidence(step: HalfStep, targets: Array) -> Array:
     """Return (m, r): each history entry's part of the ALS score of r target items, which add up to the score.
 
     Args:
-        targets: (k, r) float32, factors of the items to explain. The others as in `fold_in`.
+        targets: (k, r) float32, factors of the items to explain.
 
     Source:
         Hu, Koren & Volinsky 2008, section 5, https://doi.org/10.1109/ICDM.2008.22
     """
-    positive = np.maximum(confidence, 0.0).astype(np.float64)
-    if len(confidence) > gram.shape[0]:
-        left = normal_matrix(gram, item_factors, confidence, regularization)
-        return np.asarray((item_factors @ np.linalg.solve(left, targets)) * positive[:, None])
-    solved, system = _small_side(inverse, item_factors, confidence)
-    return np.asarray(np.linalg.solve(system.T, solved @ targets) * positive[:, None])
+    if step.whole:
+        return np.asarray((step.rows @ np.linalg.solve(step.matrix, targets)) * step.positive[:, None])
+    return np.asarray(np.linalg.solve(step.matrix.T, step.rows @ targets) * step.positive[:, None])
 
 
-def normal_matrix(gram: Array, item_factors: Array, confidence: Array, regularization: float) -> Array:
+def _normal_matrix(gram: Array, item_factors: Array, confidence: Array, regularization: float) -> Array:
     """Return the (k, k) float64 left side of the half-step: gram + Σ (|c| − 1) y yᵀ + regularization."""
     y = item_factors.astype(np.float64)
     extra = (y.T * (np.abs(confidence) - 1.0)) @ y
@@ -91,21 +105,16 @@ def confidence_of(weights: Array, alpha: float) -> Array:
     return np.asarray(np.sign(weights) * (1.0 + alpha * np.log1p(np.abs(weights))), np.float32)
 
 
-def history_factors(model: Model, history: History) -> Array:
-    """Return (m, k) float32: the factors of the items in the history."""
-    return np.ascontiguousarray(model.a["factors"][:, history.item_rows].T)
+def half_step_of(model: Model, history: History) -> HalfStep:
+    """Return the half-step of a history in a model."""
+    factors = np.ascontiguousarray(model.a["factors"][:, history.item_rows].T)
+    confidence = confidence_of(history.weights, model.alpha)
+    return half_step(model.a["gram"], model.a["inverse"], factors, confidence, model.regularization)
 
 
-def collaborative(model: Model, histories: list[History]) -> Array:
+def collaborative(model: Model, steps: list[HalfStep]) -> Array:
     """Return (b, n) float32: ALS scores by fold-in of the whole history of each of b customers."""
-    factors = [
-        fold_in(
-            model.a["gram"], model.a["inverse"], history_factors(model, one),
-            confidence_of(one.weights, model.alpha), model.regularization,
-        )
-        for one in histories
-    ]  # fmt: skip
-    return np.asarray(np.stack(factors) @ model.a["factors"])
+    return np.asarray(np.stack([fold_in(step) for step in steps]) @ model.a["factors"])
 
 
 def neighbours(model: Model, histories: list[History]) -> Array:

@@ -79,7 +79,7 @@ def composed(
     order = np.lexsort((rows, -scores))[:depth]
     rows, scores = rows[order], scores[order]
     parts = ranking.parts(model, history, proposed, rows)
-    reasons = why(model, history, rows, parts, shelf.sensitive)
+    reasons = why(model, history, proposed.step, rows, parts, shelf.sensitive)
     _tell_session(reasons, rows, brought, scores)
     return Listed(rows.astype(np.int32), scores, reasons)
 
@@ -89,18 +89,25 @@ def _ordered(
 ) -> tuple[Array, Array]:
     """Return at least `depth` items with their scores, as far as there are as many: what the ranker has ordered, and
     below it what the blend would add. Without a ranker, all by the blend."""
-    total = np.where(allowed, ranking.blended(model, history, proposed), np.float32(-np.inf))
     if not model.ranked:
+        total = _allowed(model, history, proposed, allowed)
         rows = ranking.top_k(total, depth)
         return rows, total[rows]
     rows = ranking.shortlist(model, history, proposed, allowed)
     scores = ranking.ranked(model, history, proposed, rows)
     if len(rows) < depth:
+        # Only here, as the blend of all items costs as much as the ranker.
+        total = _allowed(model, history, proposed, allowed)
         total[rows] = -np.inf
         more = ranking.top_k(total, depth - len(rows))
         below = scores.min(initial=1.0) * np.linspace(0.9, 0.1, len(more), dtype=np.float32)
         rows, scores = np.concatenate([rows, more]), np.concatenate([scores, below])
     return rows, scores
+
+
+def _allowed(model: Model, history: History, proposed: ranking.Proposed, allowed: Array) -> Array:
+    """Return (n,) float32: the blended score of every item, −inf for what is not allowed."""
+    return np.where(allowed, ranking.blended(model, history, proposed), np.float32(-np.inf))
 
 
 def _lifted(

@@ -51,7 +51,8 @@ class Model:
     item_traits (n, t) of `ITEM_TRAITS`, karma (n,) what scores are multiplied by, 0 for what is in no list, sale_* (e,)
     orders per item and day sorted by day, own_* the histories of all customers in one run, finished_* (c, depth) their
     finished lists. With a ranker it also holds the forest of `engine.forest`.
-    log_popularity: (n,) float32, the score of the popularity generator, the same for everybody.
+    log_popularity: (n,) float32, the score of the popularity generator, the same for everybody; by_popularity: (n,) the
+    rows in its order.
     """
 
     version: str
@@ -70,6 +71,7 @@ class Model:
     manifest: dict[str, Any]
     a: dict[str, Array]
     log_popularity: Array
+    by_popularity: Array
 
     @property
     def ranked(self) -> bool:
@@ -150,6 +152,7 @@ def _unpack_ids(data: Array, offsets: Array) -> list[str]:
 def _build(artifact: Artifact) -> Model:
     p = artifact.manifest["parameters"]
     ids = _unpack_ids(artifact.arrays["item_id_bytes"], artifact.arrays["item_id_offsets"])
+    log_popularity = np.log1p(np.maximum(artifact.arrays["popularity"], 0.0)).astype(np.float32)
     return Model(
         version=artifact.version,
         item_ids=ids,
@@ -166,7 +169,8 @@ def _build(artifact: Artifact) -> Model:
         published_at=float(artifact.manifest["published_at"]),
         manifest=artifact.manifest,
         a=artifact.arrays,
-        log_popularity=np.log1p(np.maximum(artifact.arrays["popularity"], 0.0)).astype(np.float32),
+        log_popularity=log_popularity,
+        by_popularity=np.argsort(-log_popularity, kind="stable"),
     )
 
 

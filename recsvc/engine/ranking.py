@@ -13,7 +13,7 @@ from recsvc.engine.features import features
 from recsvc.engine.history import History
 from recsvc.engine.model import Model
 
-_BLOCK = 256
+_BLOCKS = 256, 64
 _SILENT = np.array([BLENDED.index(Generator.COLLABORATIVE), BLENDED.index(Generator.NEIGHBOURS)])
 # How many candidates the ranker takes from each: of own purchases, and the best of each generator.
 # The same for every question, as places among the candidates are features.
@@ -23,17 +23,19 @@ OWN, COLLABORATIVE, NEIGHBOURS, POPULARITY = 250, 60, 60, 40
 @dataclass(frozen=True, slots=True)
 class Proposed:
     """What the generators that learn from others say of all n items to one customer: two (n,) float32 arrays, scaled
-    to unit RMS over the items, because their scale differs between customers."""
+    to unit RMS over the items, because their scale differs between customers. step: behind the first, for reasons."""
 
     collaborative: Array
     neighbours: Array
+    step: candidates.HalfStep
 
 
 def propose(model: Model, histories: list[History]) -> list[Proposed]:
     """Return what the generators say to each of several customers."""
-    collaborative = _unit(candidates.collaborative(model, histories))
+    steps = [candidates.half_step_of(model, history) for history in histories]
+    collaborative = _unit(candidates.collaborative(model, steps))
     neighbours = _unit(candidates.neighbours(model, histories))
-    return [Proposed(*both) for both in zip(collaborative, neighbours, strict=True)]
+    return [Proposed(*all_three) for all_three in zip(collaborative, neighbours, steps, strict=True)]
 
 
 def blended(model: Model, history: History, proposed: Proposed) -> Array:
@@ -81,15 +83,24 @@ def shortlist(model: Model, history: History, proposed: Proposed, allowed: Array
     own = own[np.lexsort((history.item_rows[own], -history.repeats[own]))][:OWN]
     new = allowed.copy()
     new[history.item_rows] = False
-    nothing = np.float32(-np.inf)
-    found = [history.item_rows[own]]
-    for scores, count in (
-        (proposed.collaborative, COLLABORATIVE),
-        (proposed.neighbours, NEIGHBOURS),
-        (model.log_popularity, POPULARITY),
-    ):
-        found.append(top_k(np.where(new, scores, nothing), count))
+    old = np.flatnonzero(~new)
+    found = [history.item_rows[own], _first(model.by_popularity, new, POPULARITY)]
+    for scores, count in ((proposed.collaborative, COLLABORATIVE), (proposed.neighbours, NEIGHBOURS)):
+        among = scores.copy()
+        among[old] = -np.inf
+        found.append(top_k(among, count))
     return np.unique(np.concatenate(found))
+
+
+def _first(order: Array, allowed: Array, count: int) -> Array:
+    """Return the first `count` rows of an order that are allowed. `allowed` is (n,) bool."""
+    size = 4 * count
+    while True:
+        rows = order[:size]
+        rows = rows[allowed[rows]]
+        if len(rows) >= count or size >= len(order):
+            return rows[:count]
+        size *= 4
 
 
 def ranked(model: Model, history: History, proposed: Proposed, rows: Array) -> Array:
@@ -110,9 +121,10 @@ def top_k(scores: Array, k: int) -> Array:
     if k <= 0:
         return np.empty(0, np.int64)
     survivors = np.arange(n)
-    if n // _BLOCK > 2 * k:
-        whole = n // _BLOCK * _BLOCK
-        maxima = scores[:whole].reshape(-1, _BLOCK).max(axis=1)
+    block = next((size for size in _BLOCKS if n // size > 2 * k), 0)
+    if block:
+        whole = n // block * block
+        maxima = scores[:whole].reshape(-1, block).max(axis=1)
         survivors = np.flatnonzero(scores >= np.partition(maxima, len(maxima) - k)[len(maxima) - k])
     elif n > 4 * k:
         survivors = np.flatnonzero(scores >= np.partition(scores, n - k)[n - k])

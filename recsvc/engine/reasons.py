@@ -32,10 +32,13 @@ class Reasons:
     shares: Array
 
 
-def why(model: Model, history: History, rows: Array, contributions: Array, sensitive: Array) -> Reasons:
+def why(
+    model: Model, history: History, step: candidates.HalfStep, rows: Array, contributions: Array, sensitive: Array
+) -> Reasons:
     """Return the reasons of chosen items.
 
     Args:
+        step: of the history.
         rows: (r,) item rows.
         contributions: (g, r) float32, each generator's weighted part of the score of each chosen item.
         sensitive: (n,) bool.
@@ -50,11 +53,16 @@ def why(model: Model, history: History, rows: Array, contributions: Array, sensi
     repeat = best == GENERATORS.index(Generator.REPEAT)
     codes[repeat] = CODE[Reason.DUE_AGAIN]
     cited[repeat] = rows[repeat]
-    for generator, explain in ((Generator.COLLABORATIVE, _by_factors), (Generator.NEIGHBOURS, _by_graph)):
+    for generator in (Generator.COLLABORATIVE, Generator.NEIGHBOURS):
         mine = np.flatnonzero(best == GENERATORS.index(generator))
         # Where no generator says anything, the first one counts as best: without a history it has nothing to name.
-        if len(mine) and len(history):
-            _cite(history, mine, explain(model, history, rows[mine]), sensitive, codes, cited, shares)
+        if not len(mine) or not len(history):
+            continue
+        if generator is Generator.COLLABORATIVE:
+            found = candidates.evidence(step, model.a["factors"][:, rows[mine]])
+        else:
+            found = _by_graph(model, history, rows[mine])
+        _cite(history, mine, found, sensitive, codes, cited, shares)
     return Reasons(best, codes, cited, shares)
 
 
@@ -74,14 +82,6 @@ def _cite(
     shares[mine[found]] = (strength / whole)[found]
     # Nothing that may be named stands behind it: what is left to say is that customers like this one buy it.
     codes[mine[~found]] = CODE[Reason.FALLBACK]
-
-
-def _by_factors(model: Model, history: History, rows: Array) -> Array:
-    """Return (m, r): each history entry's part of the ALS score, which is linear in the preferences."""
-    return candidates.evidence(
-        model.a["gram"], model.a["inverse"], candidates.history_factors(model, history),
-        candidates.confidence_of(history.weights, model.alpha), model.regularization, model.a["factors"][:, rows],
-    )  # fmt: skip
 
 
 def _by_graph(model: Model, history: History, rows: Array) -> Array:

@@ -40,15 +40,17 @@ def test_fold_in_equals_implicits_recalculate_user_and_the_evidence_adds_up(nega
     inverse = np.linalg.inv(gram.astype(np.float64) + 0.7 * np.eye(factors))
     for customer in range(10):
         row = matrix[customer]
-        ours = candidates.fold_in(gram, inverse, als.item_factors[row.indices], row.data, 0.7)
+        step = candidates.half_step(gram, inverse, als.item_factors[row.indices], row.data, 0.7)
+        ours = candidates.fold_in(step)
         np.testing.assert_allclose(ours, als.recalculate_user(0, row), rtol=2e-3, atol=2e-4)
         targets = als.item_factors[:7].T
-        parts = candidates.evidence(gram, inverse, als.item_factors[row.indices], row.data, 0.7, targets)
+        parts = candidates.evidence(step, targets)
         np.testing.assert_allclose(parts.sum(axis=0), ours @ targets, rtol=1e-4, atol=1e-5)
 
 
 def test_fold_in_of_nothing_prefers_nothing() -> None:
-    factor = candidates.fold_in(np.eye(4), np.eye(4), np.empty((0, 4), np.float32), np.empty(0, np.float32), 1.0)
+    step = candidates.half_step(np.eye(4), np.eye(4), np.empty((0, 4), np.float32), np.empty(0, np.float32), 1.0)
+    factor = candidates.fold_in(step)
     assert factor.tolist() == [0, 0, 0, 0]
 
 

@@ -83,7 +83,12 @@ def test_without_the_cited_item_the_generators_score_falls(
     model: Model, all_open: Shelf, secret: bytes, blend: tuple[float, ...]
 ) -> None:
     model = replace(model, blend=np.array(blend, np.float32))
-    score = {Generator.COLLABORATIVE: candidates.collaborative, Generator.NEIGHBOURS: candidates.neighbours}
+    score = {
+        Generator.COLLABORATIVE: lambda of, some: candidates.collaborative(
+            of, [candidates.half_step_of(of, one) for one in some]
+        ),
+        Generator.NEIGHBOURS: candidates.neighbours,
+    }
     checked = 0
     for customer in range(0, 120, 5):
         history = own_history(model, _row(model, secret, f"c{customer}"))

@@ -23,7 +23,12 @@ from training.sources import Log
 
 ITEMS, CUSTOMERS = 20, 40
 UNLIKED = ITEMS  # has a row, but all that is known of it speaks against it
-GENERATORS = {"collaborative": candidates.collaborative, "neighbours": candidates.neighbours}
+GENERATORS = {
+    "collaborative": lambda model, histories: candidates.collaborative(
+        model, [candidates.half_step_of(model, one) for one in histories]
+    ),
+    "neighbours": candidates.neighbours,
+}
 REGISTERED = [("collaborative", one) for one in registry.FACTORS] + [("neighbours", one) for one in registry.NEIGHBOURS]
 every = pytest.mark.parametrize(("generator", "method"), REGISTERED, ids=[method for _, method in REGISTERED])
 

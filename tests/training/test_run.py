@@ -170,3 +170,12 @@ def test_histories_in_the_artifact_equal_a_count_in_sql(place: Place, tmp_path: 
         for item, orders, rejected in zip(history.item_rows, history.orders, history.rejected_at, strict=True):
             found[customer, model.item_ids[item]] = (int(orders), rejected > 0)
     assert found == {(customer, item): (orders, bool(dislikes)) for customer, item, orders, dislikes in counted}
+
+
+def test_of_many_customers_a_sample_is_measured_on(tmp_path: Path) -> None:
+    engine = _store(tmp_path)
+    plant(engine, NOW, tmp_path / "artifacts")
+    config = small()
+    config = config.model_copy(update={"split": config.split.model_copy(update={"customers": 50})})
+    outcome = run.train(engine, tmp_path / "artifacts", config, Quiet())
+    assert outcome.measured_on == 50 and outcome.table
