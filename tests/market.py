@@ -77,6 +77,7 @@ def trained(rows: list[Row], config: Config, weights: dict[str, float] | None = 
     """Train on rows as `run.train` does on a store, and finish the list of ten of everybody."""
     log = from_table(table(rows), weights or {})
     order = learn.order(log, config, Quiet())
+    config = order.config
     matrix, found = fit.arrays(log, config)
     found, _, places = fit.with_customers(found | order.trees, matrix, log, b"secret", {}, 10)
     blend = dict(zip(BLENDED, order.blend.tolist(), strict=True))

@@ -12,7 +12,7 @@ from recsvc.concepts import KINDS
 from recsvc.engine import lists, model, ranking
 from recsvc.engine.eligibility import Shelf
 from recsvc.engine.history import DAY, EMPTY, History
-from training import karma, parallel
+from training import content, karma, parallel
 from training import matrix as matrices
 from training.config import Config
 from training.models import graph, registry
@@ -40,12 +40,17 @@ def arrays(
     witnesses = matrices.witnesses(log, liked, baskets)
     together_rows, together_scores = graph.together(baskets, witnesses, config.neighbours, config.threads)
     gram = factors.T @ factors
+    group = None
+    if log.content is not None:
+        words, group = log.content.words[matrix.item_codes], log.content.group[matrix.item_codes]
+        known = np.bincount(matrix.history.item_rows, minlength=matrix.shape[1]) > 0
+        factors = content.filled(factors, words, known)
     inverse = np.linalg.inv(gram.astype(np.float64) + config.als.regularization * np.eye(len(gram)))
     names, offsets = model.pack_ids([log.item_ids[code] for code in matrix.item_codes])
     return matrix, {
         "item_id_bytes": names, "item_id_offsets": offsets,
         "factors": np.ascontiguousarray(factors.T), "gram": gram, "inverse": inverse,
-        **registry.neighbours(liked, config), "item_traits": matrices.traits(matrix),
+        **registry.neighbours(liked, config), "item_traits": matrices.traits(matrix, group),
         "karma": karma.multipliers(log, matrix),
         "together_rows": together_rows, "together_scores": together_scores,
         "popularity": _recent(matrix, config.popularity.window_days),
@@ -87,7 +92,7 @@ def parameters(matrix: matrices.Matrix, config: Config, blend: dict[str, float])
         "as_of": matrix.decay.as_of,
         "taste_half_life_days": config.history.taste_half_life_days,
         "repeat_half_life_days": config.history.repeat_half_life_days,
-        "visit_decay": config.history.visit_decay, "prior_visits": config.history.prior_visits,
+        "visit_decay": matrix.decay.visit_decay, "prior_visits": config.history.prior_visits,
         "alpha": config.als.alpha, "regularization": config.als.regularization,
         "weights": {name: config.weights.get(name, kind.weight) for name, kind in KINDS.items()},
         "blend": blend, "segments": [], "database_id": "", "last_revision": 0,

@@ -17,8 +17,8 @@ from recsvc.artifact import Array
 from recsvc.concepts import BLENDED
 from recsvc.engine import forest, karma
 from recsvc.engine.model import FEATURES
-from training import evaluate, fit, matrix, ranker
-from training.config import Config
+from training import evaluate, fit, matrix, ranker, timing
+from training.config import VISIT_DECAY, Config
 from training.evaluate import Case
 from training.holdout import Held, hold_out
 from training.models import registry
@@ -32,12 +32,14 @@ _JUDGES = 2000
 @dataclass(frozen=True, slots=True)
 class Order:
     """How candidates are ordered. blend: (generators,) float32. trees: the forest's arrays, empty where the blend
-    orders. masked: whether own items are never proposed. note: what was chosen and why, for people."""
+    orders. masked: whether own items are never proposed. note: what was chosen and why, for people.
+    config: with what was fitted on the way."""
 
     blend: Array
     trees: dict[str, Array]
     masked: bool
     note: str
+    config: Config
 
     @property
     def name(self) -> str:
@@ -58,11 +60,12 @@ def order(log: Log, config: Config, progress: Progress) -> Order:
     """Return how to order what is proposed from a log."""
     start = np.array([config.blend[name] for name in BLENDED], np.float32)
     held = hold_out(log, config.holdout, config.split.min_customers, config.seed)
+    config = timing.fitted(config, held)
     if held is None:
-        return Order(start, {}, False, "too few customers to learn an order from: the configured blend")
+        return Order(start, {}, False, "too few customers to learn an order from: the configured blend", config)
     asked, found = _questions(log, held, config, progress)
     if len(found) < config.split.min_customers:
-        return Order(start, {}, False, "too little to learn an order from: the configured blend")
+        return Order(start, {}, False, "too little to learn an order from: the configured blend", config)
     rng = np.random.default_rng(config.seed)
     everybody = np.unique(asked)
     judges = np.isin(asked, rng.choice(everybody, min(len(everybody) // 5, _JUDGES), replace=False))
@@ -74,8 +77,10 @@ def order(log: Log, config: Config, progress: Progress) -> Order:
     blend = evaluate.choose_blend(some, start, lambda: progress.at(next(done)))
     progress.step("training the ranker", None)
     trees, note = _ranker(mine, others, blend, config)
-    how = "" if held.by_time else "; the hold-out is random, since visits cannot be told apart"
-    return Order(blend, trees, not held.repeats, note + how)
+    how = "; the hold-out is random, since visits cannot be told apart"
+    if held.by_time:
+        how = f"; of buying again a visit says {config.history.visit_decay or VISIT_DECAY} of what the next one says"
+    return Order(blend, trees, not held.repeats, note + how, config)
 
 
 def _questions(log: Log, held: Held, config: Config, progress: Progress) -> tuple[Array, list[Case]]:

@@ -11,7 +11,7 @@ from scipy import sparse
 from recsvc.artifact import Array
 from recsvc.engine.candidates import confidence_of
 from recsvc.engine.history import DAY, Decay, History, collect
-from training.config import Config
+from training.config import VISIT_DECAY, Config
 from training.sources import Log, of
 
 _RATE_VISITS = 20.0
@@ -47,7 +47,8 @@ class Matrix:
 
 
 def build(log: Log, config: Config, as_of: float | None = None) -> Matrix:
-    """Return the matrix of a log in which a customer did something. Items and customers without an event get no row.
+    """Return the matrix of a log in which a customer did something. Customers without an event get no
+    row, nor do items but those that are new in the catalogue.
 
     Ages are counted back from `as_of` (epoch seconds), when it is not given from the newest event.
 
@@ -57,11 +58,14 @@ def build(log: Log, config: Config, as_of: float | None = None) -> Matrix:
         min(float(log.events.at.max()), time.time()) if as_of is None else as_of,
         config.history.taste_half_life_days,
         config.history.repeat_half_life_days,
-        config.history.visit_decay,
+        config.history.visit_decay or VISIT_DECAY,
     )
     named = log.customers >= 0
     customer_codes, customers = np.unique(log.customers[named], return_inverse=True)
-    item_codes, items = np.unique(log.events.item_rows, return_inverse=True)
+    item_codes = np.unique(log.events.item_rows)
+    if log.content is not None:
+        item_codes = np.union1d(item_codes, log.content.new)
+    items = np.searchsorted(item_codes, log.events.item_rows)
     events = replace(log.events, item_rows=items.astype(np.int32))
     groups, history = collect(customers, of(events, named), decay)
     offsets = np.searchsorted(groups, np.arange(len(customer_codes) + 1))
@@ -98,24 +102,43 @@ def liked(matrix: Matrix) -> sparse.csr_matrix:
     return _sparse(matrix.history.liked.astype(np.float32), matrix)
 
 
-def traits(matrix: Matrix) -> Array:
+def traits(matrix: Matrix, group: Array | None = None) -> Array:
     """Return (n, 4) float32, `model.ITEM_TRAITS`: log of orders, orders per buyer, share of buyers who bought again,
     and of the visits after a customer's first with it, the part that bought it.
 
     The shares are shrunk to those of the shop by two buyers and twenty visits: one faithful customer is no rule.
+    With `group`, (n,) int, −1 for none, the last is shrunk to its group's first.
     """
     h, n = matrix.history, matrix.shape[1]
     bought, again = h.orders > 0, h.orders > 1
     orders, buyers = np.bincount(h.item_rows, h.orders, n), np.bincount(h.item_rows[bought], minlength=n)
     share = again.sum() / max(bought.sum(), 1)
     returning = (np.bincount(h.item_rows[again], minlength=n) + 2.0 * share) / (buyers + 2.0)
-    visits = np.repeat(np.maximum.reduceat(h.last_visit, matrix.offsets[:-1]), np.diff(matrix.offsets))
-    since, repeated = np.where(bought, visits - h.first_visit, 0), np.where(bought, h.orders - 1, 0)
-    of_shop = repeated.sum() / max(since.sum(), 1)
-    rate = (np.bincount(h.item_rows, repeated, n) + _RATE_VISITS * of_shop) / (
-        np.bincount(h.item_rows, since, n) + _RATE_VISITS
-    )
+    rate = _rates(matrix, group)
     return np.stack([np.log1p(orders), orders / np.maximum(buyers, 1), returning, rate], axis=1).astype(np.float32)
+
+
+def _rates(matrix: Matrix, group: Array | None) -> Array:
+    """Return (n,) float64: of the visits after a customer's first with an item, the part that bought it, shrunk to that
+    of the item's group, and that to the shop's."""
+    h, n = matrix.history, matrix.shape[1]
+    bought = h.orders > 0
+    since = np.bincount(h.item_rows, np.where(bought, visits(matrix) - 1 - h.first_visit, 0), n)
+    again = np.bincount(h.item_rows, np.where(bought, h.orders - 1, 0), n)
+    prior = np.full(n, again.sum() / max(since.sum(), 1.0))
+    if group is not None:
+        grouped = np.flatnonzero(group >= 0)
+        of = group[grouped]
+        sums = (np.bincount(of, one[grouped]) for one in (again, since))
+        whole_again, whole_since = sums
+        prior[grouped] = (whole_again[of] + _RATE_VISITS * prior[grouped]) / (whole_since[of] + _RATE_VISITS)
+    return np.asarray((again + _RATE_VISITS * prior) / (since + _RATE_VISITS))
+
+
+def visits(matrix: Matrix) -> Array:
+    """Return (entries,) how many visits the customer of each entry of the histories made."""
+    newest = np.maximum.reduceat(matrix.history.last_visit, matrix.offsets[:-1])
+    return np.repeat(newest + 1, np.diff(matrix.offsets))
 
 
 def baskets(log: Log, matrix: Matrix) -> sparse.csr_matrix:

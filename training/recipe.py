@@ -31,6 +31,7 @@ def fit_and_rank(task: Task, config: Config, progress: Progress) -> Rankings:
     started = time.process_time()
     log = as_log(task, config)
     order = learn.order(log, config, progress)
+    config = order.config
     progress.step("fitting", registry.iterations(config))
     matrix, found = fit.arrays(log, config, progress.at)
     blend = dict(zip(BLENDED, order.blend.tolist(), strict=True))

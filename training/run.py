@@ -22,7 +22,7 @@ from training import evaluate, fit, learn
 from training.config import Config
 from training.models import registry
 from training.progress import Progress
-from training.sources import Log, from_store
+from training.sources import Log, from_store, with_catalogue
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,11 @@ def train(engine: sa.Engine, artifacts: Path, config: Config, progress: Progress
     progress.step("reading interactions", up_to)
     log = from_store(engine, config.weights, up_to, progress.at)
     _check(log)
+    catalogue = live.load_catalogue(engine, 0)
+    log = with_catalogue(log, catalogue.items.values(), config.catalogue.new_days)
     clock.lap("read")
     order, table, measured_on = _measure(log, config, progress, clock)
+    config = order.config
     matrix, found = _fit(log, config, progress, "fitting on all days")
     found |= order.trees
     clock.lap("fit")
@@ -66,7 +69,8 @@ def train(engine: sa.Engine, artifacts: Path, config: Config, progress: Progress
     version = artifact.new_version(datetime.now(UTC))
     built = fit.assemble(version, found, parameters)
     progress.step("finishing lists", len(rows))
-    shelf = eligibility.shelf(_availability(engine, built.item_ids), time.time(), found["karma"])
+    available = eligibility.Availability(*live.columns(catalogue, built.item_ids))
+    shelf = eligibility.shelf(available, time.time(), found["karma"])
     found |= fit.finish(built, matrix, rows, shelf, progress.at, config.threads)
     clock.lap("lists")
     progress.step("publishing")
@@ -88,6 +92,7 @@ def _measure(log: Log, config: Config, progress: Progress, clock: _Clock) -> tup
     if not (before.customers >= 0).any() or not (before.events.purchases & (before.customers >= 0)).any():
         return learn.order(log, config, progress), {}, 0
     order = learn.order(before, config, progress)
+    config = order.config
     clock.lap("learn the order")
     pairs, regretted = _sampled(later.pairs(later.events.purchases), config), later.pairs(later.regretted)
     matrix, found = _fit(before, config, progress, "fitting, to measure on")
@@ -134,11 +139,6 @@ def _check(log: Log) -> None:
         raise InvalidRequest("nothing to learn from: the store holds no purchase")
     if not (log.customers >= 0).any():
         raise InvalidRequest("nothing to learn from: no interaction in the store names a customer")
-
-
-def _availability(engine: sa.Engine, item_ids: list[str]) -> eligibility.Availability:
-    catalogue = live.load_catalogue(engine, 0)
-    return eligibility.Availability(*live.columns(catalogue, item_ids))
 
 
 def _manifest(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,9 +13,10 @@ import sqlalchemy as sa
 
 from recsvc.artifact import Array
 from recsvc.concepts import TASTELESS_REASONS, blames, interaction_weight, regrets, rejects
-from recsvc.engine.history import Events
+from recsvc.engine.history import DAY, Events
 from recsvc.engine.returns import undone
 from training import bulk
+from training.content import Content, of_catalogue
 
 _RETURNS = ("return", "refund", "cancel")
 _MATCHED = ("purchase", "return")
@@ -27,7 +29,8 @@ class Log:
     customer_ids, item_ids: the distinct ids, codes point into them. customers: (e,) int32 codes, −1 where the
     interaction names nobody.
     events: the interactions, `item_rows` being item codes. returned: (e,) bool, a return, refund or cancel.
-    blamed, regretted: (e,) bool, what `concepts.blames` and `concepts.regrets`.
+    blamed, regretted: (e,) bool, what `concepts.blames` and `concepts.regrets`. content: what the catalogue says of the
+    items, when it was asked.
     """
 
     customer_ids: list[str]
@@ -37,6 +40,7 @@ class Log:
     returned: Array
     blamed: Array
     regretted: Array
+    content: Content | None = None
 
     def __len__(self) -> int:
         return len(self.customers)
@@ -48,7 +52,7 @@ class Log:
     def part(self, keep: Array) -> Log:
         """Return the part at which `keep`, (e,) bool, is true; codes keep their meaning."""
         signs = (self.returned[keep], self.blamed[keep], self.regretted[keep])
-        return Log(self.customer_ids, self.item_ids, self.customers[keep], of(self.events, keep), *signs)
+        return Log(self.customer_ids, self.item_ids, self.customers[keep], of(self.events, keep), *signs, self.content)
 
     def pairs(self, where: Array) -> Array:
         """Return (t, 2) codes of customer and item, distinct, sorted, of the events at `where`,
@@ -90,6 +94,18 @@ def from_store(
         )
         return Log([], [], none, events, *(none.astype(bool),) * 3)
     return from_table(pa.Table.from_batches(parts), weights)
+
+
+def with_catalogue(log: Log, rows: Iterable[Any], new_days: int) -> Log:
+    """Return the log with what the catalogue says of its items, and with those that are new.
+
+    Args:
+        rows: as `content.of_catalogue` takes them.
+        new_days: how long, back from the newest event, an item that nobody did anything with is new.
+    """
+    since = float(log.events.at.max(initial=0)) - new_days * DAY
+    item_ids, content = of_catalogue(log.item_ids, rows, since)
+    return replace(log, item_ids=item_ids, content=content)
 
 
 def from_table(table: pa.Table, weights: dict[str, float]) -> Log:

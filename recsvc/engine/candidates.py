@@ -163,10 +163,22 @@ def rate(model: Model, history: History) -> Array:
         Bhagat et al. 2018, Buy It Again, https://doi.org/10.1145/3219819.3219891, its Poisson-Gamma model, with
         visits as its clock and their decay added
     """
+    everybodys = model.a["item_traits"][history.item_rows, REPEAT_RATE]
+    return expected(history, history.visits, everybodys, model.decay.visit_decay, model.prior_visits)
+
+
+def expected(
+    history: History, visits: int | Array, everybodys: Array, visit_decay: float, prior_visits: float
+) -> Array:
+    """Return (m,) float64, `rate`, of entries that may be many customers'.
+
+    Args:
+        visits: of the customer, one number or (m,).
+        everybodys: (m,) the rate at which all customers buy each item again.
+    """
     bought = history.last_visit >= 0
-    since = np.where(bought, history.visits - 1 - history.first_visit, 0)
-    aged = model.decay.visit_decay**since
+    since = np.where(bought, visits - 1 - history.first_visit, 0)
+    aged = visit_decay**since
     again = np.maximum(history.recent - aged, 0.0)
-    visits = since if model.decay.visit_decay == 1.0 else (1.0 - aged) / (1.0 - model.decay.visit_decay)
-    prior = model.a["item_traits"][history.item_rows, REPEAT_RATE] * model.prior_visits
-    return np.where(bought, (again + prior) / (visits + model.prior_visits), 0.0)
+    chances = since if visit_decay == 1.0 else (1.0 - aged) / (1.0 - visit_decay)
+    return np.where(bought, (again + everybodys * prior_visits) / (chances + prior_visits), 0.0)
