@@ -52,16 +52,17 @@ def read_json(body: bytes) -> Any:
 
 def elements(body: bytes) -> list[bytes] | None:
     """Return the elements of a JSON array as they stand in it, each still to be read; None: not such an array."""
-    decoder, found = json.JSONDecoder(), []
+    # What is wrong within an element is for its own reading to find: bytes that are no UTF-8, an endless number.
+    decoder, found = json.JSONDecoder(parse_int=str), []
+    text = body.decode("utf-8", "surrogateescape")
     try:
-        text = body.decode("utf-8")
         at = _after_space(text, 0)
         if text[at : at + 1] != "[":
             return None
         while text[at] != "]":
             start = _after_space(text, at + 1)
             _, end = decoder.raw_decode(text, start)
-            found.append(text[start:end].encode())
+            found.append(text[start:end].encode("utf-8", "surrogateescape"))
             at = _after_space(text, end)
             if text[at] not in ",]":
                 return None

@@ -158,7 +158,8 @@ def _own(
     starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     take = np.concatenate([np.arange(offsets[row], offsets[row + 1]) for row in order]) if len(order) else order
     kinds = {"item_rows": np.int32, "weights": np.float32, "repeats": np.float32, "orders": np.int32,
-             "first_visit": np.int32, "last_visit": np.int32, "recent": np.float32}  # fmt: skip
+             "first_visit": np.int32, "last_visit": np.int32, "recent": np.float32,
+             "bought_visits": np.int32}  # fmt: skip
     own = {f"own_{name}": getattr(history, name)[take].astype(kinds.get(name, np.int64)) for name in History.__slots__}
     return {
         **own, "own_offsets": starts,

@@ -91,7 +91,8 @@ def _by_time(log: Log, where: Array, since: Array, chosen: Array, settings: Sett
         known = cuts[j][who] < np.iinfo(np.int64).max
         truth = where[(since == j) & (cuts[j][customers] < np.iinfo(np.int64).max)]
         before = log.part(named & known & (log.events.at < cuts[j][who]))
-        parts.append(Fold(before, log.pairs(truth)))
+        if len(truth):  # of the fourth newest visit nobody may be asked
+            parts.append(Fold(before, log.pairs(truth)))
     kept = ~named | (log.events.at < cuts.min(axis=0)[who])
     return log.part(kept), parts
 

@@ -124,7 +124,7 @@ def _rates(matrix: Matrix, group: Array | None) -> Array:
     h, n = matrix.history, matrix.shape[1]
     bought = h.orders > 0
     since = np.bincount(h.item_rows, np.where(bought, visits(matrix) - 1 - h.first_visit, 0), n)
-    again = np.bincount(h.item_rows, np.where(bought, h.orders - 1, 0), n)
+    again = np.bincount(h.item_rows, np.where(bought, h.bought_visits - 1, 0), n)
     prior = np.full(n, again.sum() / max(since.sum(), 1.0))
     if group is not None:
         grouped = np.flatnonzero(group >= 0)

@@ -54,6 +54,7 @@ class History:
     first_visit, last_visit: (m,) int32, the customer's how-manieth visit, from 0, first and last bought it; −1 where
     none. A visit is one moment of buying: dates without a time make the orders of a day one visit, in whatever order
     they came. recent: (m,) float32, Σ over the visits that bought it of visit_decay ** (visits since).
+    bought_visits: (m,) int32, how many those are.
     """
 
     item_rows: Array
@@ -66,6 +67,7 @@ class History:
     first_visit: Array
     last_visit: Array
     recent: Array
+    bought_visits: Array
 
     @property
     def visits(self) -> int:
@@ -89,7 +91,7 @@ class History:
 EMPTY = History(
     np.empty(0, np.int32), np.empty(0, np.float32), np.empty(0, np.float32),
     np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64),
-    np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32),
+    np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32), np.empty(0, np.int32),
 )  # fmt: skip
 
 
@@ -125,6 +127,8 @@ def collect(groups: Array, events: Events, decay: Decay) -> tuple[Array, History
     np.maximum.at(last_visit, inverse[bought], visits)
     first_visit = np.full(m, np.iinfo(np.int32).max, np.int32)
     np.minimum.at(first_visit, inverse[bought], visits)
+    # Several orders of an item within one visit are one visit that bought it.
+    once = _first_of_each(inverse[bought], visits)
     history = History(
         item_rows=(unique & 0xFFFFFFFF).astype(np.int32),
         weights=np.bincount(inverse, liked, m).astype(np.float32),
@@ -135,9 +139,15 @@ def collect(groups: Array, events: Events, decay: Decay) -> tuple[Array, History
         rejected_at=rejected,
         first_visit=np.where(last_visit >= 0, first_visit, -1).astype(np.int32),
         last_visit=last_visit,
-        recent=np.bincount(inverse[bought], decay.visit_decay**since, m).astype(np.float32),
+        recent=np.bincount(inverse[bought][once], decay.visit_decay ** since[once], m).astype(np.float32),
+        bought_visits=np.bincount(inverse[bought][once], minlength=m).astype(np.int32),
     )
     return unique >> 32, history
+
+
+def _first_of_each(entries: Array, visits: Array) -> Array:
+    _, first = np.unique(entries.astype(np.int64) << 32 | visits.astype(np.int64), return_index=True)
+    return np.asarray(first)
 
 
 def merge(known: History, events: Events, decay: Decay) -> History:
@@ -179,6 +189,7 @@ def merge(known: History, events: Events, decay: Decay) -> History:
         first_visit=first_visit,
         last_visit=last_visit,
         recent=recent,
+        bought_visits=total("bought_visits", np.int32),
     )
 
 

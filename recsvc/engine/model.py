@@ -23,7 +23,7 @@ ARRAYS: dict[str, int] = {
     "sale_rows": 1, "sale_days": 1, "sale_orders": 1, "segment_rows": 2,
     "customer_high": 1, "customer_low": 1, "own_offsets": 1, "own_item_rows": 1, "own_weights": 1,
     "own_repeats": 1, "own_orders": 1, "own_first_at": 1, "own_last_at": 1, "own_rejected_at": 1,
-    "own_first_visit": 1, "own_last_visit": 1, "own_recent": 1,
+    "own_first_visit": 1, "own_last_visit": 1, "own_recent": 1, "own_bought_visits": 1,
     "finished_rows": 2, "finished_scores": 2, "finished_generators": 2, "finished_reasons": 2,
     "finished_cited": 2, "finished_shares": 2,
 }  # fmt: skip

@@ -31,6 +31,12 @@ def _moment(value: object, info: ValidationInfo) -> datetime:
     return intake.moment(value, info.context["now"])
 
 
+def _any_moment(value: object) -> datetime:
+    if isinstance(value, (int, float)) and value >= intake.LATEST.timestamp():  # before it is rounded to microseconds
+        raise ValueError(f"must be before {intake.LATEST.date()}")
+    return intake.moment(value, intake.LATEST)
+
+
 def _whole(low: int, high: int) -> BeforeValidator:
     """Return the check of a whole number in a query string."""
     return BeforeValidator(lambda text: intake.integer(text, low, high))
@@ -237,7 +243,7 @@ Currency = Annotated[str, Field(pattern="^[A-Z]{3}$")]
 Words = Annotated[list[Text], Field(max_length=50)]
 AnyMoment = Annotated[
     datetime,
-    BeforeValidator(lambda value: intake.moment(value, intake.LATEST)),
+    BeforeValidator(_any_moment),
     WithJsonSchema({"oneOf": [_MOMENT, _EPOCH], "description": "RFC 3339 with a time zone, or epoch seconds."}),
 ]  # fmt: skip
 

@@ -89,6 +89,16 @@ def test_the_rate_is_the_mean_of_gamma_and_poisson_with_older_visits_counting_le
         assert candidates.rate(model, history)[row] == pytest.approx(wanted, rel=1e-5)
 
 
+def test_orders_of_one_visit_are_one_visit(model: Model) -> None:
+    five = np.zeros(5, np.int32)
+    lines = Events(five, np.ones(5, np.float32), np.full(5, int(DAY)), five == 0, five > 0, np.arange(5))
+    _, history = collect(five, lines, model.decay)
+    assert (history.orders[0], history.bought_visits[0], history.recent[0]) == (5, 1, 1.0)
+    everybodys = model.a["item_traits"][0, candidates.REPEAT_RATE]
+    assert candidates.rate(model, history)[0] == pytest.approx(everybodys)
+    assert (model.a["item_traits"][:, candidates.REPEAT_RATE] <= 1).all()
+
+
 @given(st.lists(st.floats(-50, 50, width=32), min_size=1, max_size=20))
 @settings(max_examples=100, deadline=None)
 def test_confidence_keeps_sign_and_order(weights: list[float]) -> None:

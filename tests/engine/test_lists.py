@@ -65,7 +65,7 @@ def test_a_finished_list_is_the_list_made_live(model: Model, planted: Place, sec
     is_open = np.array([item not in {"coffee-29", "tea-28"} for item in model.item_ids])
     delicate = np.array([item == "tea-29" for item in model.item_ids])
     as_trained = Shelf(is_open, delicate, float("inf"))
-    assert n == 60
+    assert n == 61
     for customer in range(0, 120, 7):
         row = _row(model, secret, f"c{customer}")
         live = lists.personal(model, own_history(model, row), as_trained, NOTHING, 100)
@@ -168,7 +168,7 @@ def test_buy_again_is_quiet_just_after_buying_and_after_a_return(all_open: Shelf
     history = History(
         np.array([0, 1, 2, 3], np.int32), np.array([9, 9, -1, 9], np.float32), np.array([3, 2, 5, 2.5], np.float32),
         np.array([4, 4, 4, 1], np.int32), np.array([10, 10, 10, 95], np.int64) * day, np.array([99, 70, 70, 95]) * day, np.zeros(4, np.int64),
-        np.array([0, 0, 0, 5], np.int32), np.array([6, 4, 4, 5], np.int32), np.ones(4, np.float32),
+        np.array([0, 0, 0, 5], np.int32), np.array([6, 4, 4, 5], np.int32), np.ones(4, np.float32), np.ones(4, np.int32),
     )  # fmt: skip
     found = repeat.buy_again(history, all_open, 100.0 * day, 10)
     assert found.rows.tolist() == [3, 1, 0]  # 2 went back; 0 was bought yesterday and is usual every 30 days

@@ -86,7 +86,7 @@ def test_no_text_makes_the_quick_look_wrong(value: object) -> None:
     [
         (b' [ {"a":1,"a":2} , "\\ud800", NaN ] ', [b'{"a":1,"a":2}', b'"\\ud800"', b"NaN"]), (b"[[1, 2],3]", [b"[1, 2]", b"3"]),
         (b"{}", None), (b"[1,]", None), (b"[1", None), (b"[1] 2", None), (b"[1 2]", None), (b"", None), (b"[" * 100_000, None),
-        (b"\xff", None),
+        (b"\xff", None), (b'["\xff", 1]', [b'"\xff"', b"1"]), (b"[" + b"9" * 5000 + b",1]", [b"9" * 5000, b"1"]),
     ],
 )  # fmt: skip
 def test_the_elements_of_an_array_that_is_not_all_strict(body: bytes, found: list[bytes] | None) -> None:

@@ -61,3 +61,11 @@ def test_the_rate_of_an_item_is_shrunk_to_its_group() -> None:
     alone = dict(zip(log.item_ids, matrix.traits(built)[:, 3].tolist(), strict=True))
     assert alone["like often"] == pytest.approx(alone["like once"])
     assert rate["like often"] > 2 * rate["like once"] and rate["often"] > 0.9
+
+
+def test_a_shop_of_few_visits_each_has_a_decay_too() -> None:
+    rows = [
+        row(f"c{n}", f"i{(n + visit // 2) % 9}", NOW - visit * int(DAY) * 1_000_000, None)
+        for n in range(60) for visit in range(2 + n % 2)
+    ]  # fmt: skip
+    assert _decay(from_table(table(rows), {}), Config()) in timing.DECAYS
