@@ -106,7 +106,8 @@ def check(piece: Piece, form: Sheet) -> tuple[dict[str, Any], Wrong, Array]:
 
 def _joined(days: Any, clock: Any) -> Any:
     """Return the text of days with their time of day, where there is one."""
-    days, clock = values.as_text(days), values.as_text(clock)
+    days = pc.replace_substring_regex(values.as_text(days), r"[T ]00:00(:00(\.0+)?)?$", "")
+    clock = values.as_text(clock)
     return pc.if_else(pc.is_valid(clock), pc.binary_join_element_wise(days, clock, " "), days)
 
 

@@ -69,7 +69,7 @@ class Piece:
 @dataclass(frozen=True, slots=True)
 class Head:
     """What the beginning of a file shows: its format (csv, jsonl or parquet), text, encoding, delimiter, columns.
-    lines: the map's."""
+    lines: the map's. blank: empty lines before the header."""
 
     format: str
     text: str
@@ -77,6 +77,7 @@ class Head:
     delimiter: str
     columns: list[str]
     lines: str | None = None
+    blank: int = 0
 
 
 def expand(paths: list[Path]) -> list[Path]:
@@ -161,13 +162,14 @@ def _head(path: Path, file: File, source: Source) -> Head:
         return Head("jsonl", text, encoding, "", keys(text, file.lines), file.lines)
     if text.lstrip()[:1] == "[":
         raise InvalidRequest(f"{path}: is a JSON array; write one object on each line")
-    lines = text.splitlines()
-    delimiter = file.delimiter or max(_DELIMITERS, key=lines[0].count)
-    names = next(csv.reader(io.StringIO(text), delimiter=delimiter))
+    lines = text.splitlines(keepends=True)
+    blank = next(number for number, line in enumerate(lines) if line.strip())
+    delimiter = file.delimiter or max(_DELIMITERS, key=lines[blank].count)
+    names = next(csv.reader(io.StringIO("".join(lines[blank:])), delimiter=delimiter))
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise InvalidRequest(f"{path}: the column {shorten(twice[0])} stands twice in the header")
-    return Head("csv", text, encoding, delimiter, names)
+    return Head("csv", text, encoding, delimiter, names, blank=blank)
 
 
 def _encoding(path: Path, given: str | None, start: bytes) -> str:
@@ -199,7 +201,9 @@ def _csv(path: Path, source: Source, start: Head, wanted: set[str]) -> Iterator[
     kind = pa.binary() if start.encoding == "utf-8" else pa.string()
     reader = pacsv.open_csv(
         pa.PythonFile(io.BufferedReader(source, _BLOCK), "r"),
-        read_options=pacsv.ReadOptions(use_threads=False, block_size=_BLOCK, encoding=start.encoding),
+        read_options=pacsv.ReadOptions(
+            use_threads=False, block_size=_BLOCK, encoding=start.encoding, skip_rows=start.blank
+        ),
         parse_options=pacsv.ParseOptions(delimiter=start.delimiter, newlines_in_values=True, invalid_row_handler=skip),
         convert_options=pacsv.ConvertOptions(
             column_types=dict.fromkeys(start.columns, kind), strings_can_be_null=False,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,10 +13,9 @@ from recsvc import intake
 from recsvc.concepts import KIND_NAMES
 from recsvc.errors import InvalidRequest
 from recsvc.store.headings import KINDS, NO_SALE, NOBODY, SERVICE, SERVICE_TITLE
-from recsvc.store.samples import Sample, read
+from recsvc.store.samples import DATE, Sample, date_order, read
 
 _SIGN: Final = r"(?:[^\w.,']|[A-Z]{3})*"  # what may stand around an amount: $, EUR, a minus
-_DATE: Final = re.compile(r"(\d{1,4})([-./])(\d{1,2})[-./](\d{1,4})")
 
 
 def guess_map(path: Path) -> str:
@@ -60,7 +58,7 @@ def _file(sample: Sample) -> str:
         count = len(head.columns)
         out += _line("delimiter", head.delimiter, f"the header has {count} columns with it")
     numbers = sample.of("price") + sample.of("total") + sample.of("quantity") or sample.numbers()
-    comma = sum(bool(re.search(rf"\d,\d{{1,2}}{_SIGN}$", one)) for one in numbers)
+    comma = sum(bool(re.search(rf"\d,(\d{{1,2}}|\d{{4,}}){_SIGN}$", one)) for one in numbers)
     point = sum(bool(re.search(rf"\d\.\d+{_SIGN}$", one)) for one in numbers)
     decimal = "," if comma > point else "."
     out += _line(
@@ -73,7 +71,8 @@ def _file(sample: Sample) -> str:
             if re.fullmatch(rf"{_SIGN}\d{{1,3}}({re.escape(mark)}\d{{3}})+([{decimal}]\d+)?{_SIGN}", one)
         ]
         if grouped:
-            out += _line("thousands", mark, f"as in {grouped[0]}")
+            sure = "as in" if comma or point else "NOT SURE, no number says what the decimal mark is: as in"
+            out += _line("thousands", mark, f"{sure} {grouped[0]}")
             break
     return out
 
@@ -87,35 +86,13 @@ def _dates(sample: Sample) -> str:
     out = "dates:\n" + _line("order", order, why)
     naive = [
         text for text, date in zip(texts, dates, strict=True)
-        if _DATE.match(date) and not re.search(r"([Zz]|UTC|[+-]\d{2}:?\d{2})$", date[8:])
+        if DATE.match(date) and not re.search(r"([Zz]|UTC|[+-]\d{2}:?\d{2})$", date[8:])
     ]  # fmt: skip
     if naive:
         out += (
             "  # time_zone: Europe/London".ljust(48) + f"  # {naive[0]!r} says no zone: fill in, or give --time-zone\n"
         )
     return out
-
-
-def date_order(texts: list[str]) -> tuple[str, str]:
-    """Return the order of day, month and year in texts, and the evidence for it."""
-    dates = [found for found in (_DATE.match(text) for text in texts) if found]
-    if not dates:
-        return "ymd", f"no calendar dates: {texts[0]!r}"
-    if all(len(found[1]) == 4 for found in dates):
-        return "ymd", f"the year is first: {dates[0][0]}"
-    dates = [found for found in dates if len(found[1]) < 4]  # a year that stands first says nothing of the others
-    first = next((found[0] for found in dates if int(found[1]) > 12), None)
-    second = next((found[0] for found in dates if int(found[3]) > 12), None)
-    if first and not second:
-        return "dmy", f"the first number is a day: {first}"
-    if second and not first:
-        return "mdy", f"the second number is a day: {second}"
-    falls = {}
-    for order, (month, day) in {"dmy": (3, 1), "mdy": (1, 3)}.items():
-        keys = [(found[4], int(found[month]), int(found[day])) for found in dates]
-        falls[order] = sum(a > b for a, b in pairwise(keys))
-    best = "mdy" if falls["mdy"] < falls["dmy"] else "dmy"
-    return best, f"NOT SURE: {dates[0][0]} fits both; read so, the rows run backwards {falls[best]} times"
 
 
 def _skip(sample: Sample) -> str:
@@ -228,8 +205,12 @@ def _customers(sample: Sample) -> str:
 
 def _interactions(sample: Sample) -> str:
     found = sample.found
-    if not {"item_id", "occurred_at"} <= found.keys() or not {"customer_id", "order_id"} & found.keys():
-        return ""
+    missing = sorted({"item_id", "occurred_at"} - found.keys())
+    if not {"customer_id", "order_id"} & found.keys():
+        missing.append("customer_id or order_id")
+    if missing:
+        columns = ", ".join(sample.columns)
+        return f"# No interactions: no column looks like {' nor '.join(missing)}, among {columns}.\n"
     out = "interactions:\n" + _kind(sample)
     own = sample.of("interaction_id")
     if own and len(set(own)) < len(own):
@@ -266,7 +247,10 @@ def _moment(sample: Sample) -> str:
     """Say where the moment stands: in one column, or the day and the time of day in two."""
     texts, clock = sample.of("occurred_at"), sample.of("time_of_day")
     name, example = sample.found["occurred_at"], _example(sample, "occurred_at")
-    if clock and not any(":" in text for text in texts) and all(re.match(r"\d{1,2}:\d{2}", one) for one in clock):
+    days = all(":" not in re.sub(r"[T ]00:00(:00(\.0+)?)?$", "", text) for text in texts)
+    if clock and days and not all(re.match(r"\d{1,2}:\d{2}", one) for one in clock):
+        return _line("occurred_at", name, f"{example}; LOOK: the time of day, as {clock[0]}, is not read")
+    if clock and days:
         both = {"from": name, "clock": sample.found["time_of_day"]}
         return _line("occurred_at", both, f"{example} and {_example(sample, 'time_of_day')}")
     return _line("occurred_at", name, example)

@@ -167,6 +167,9 @@ def _filtered(values: Any, bad: Any, name: str, judge: Callable[[Any], object], 
 
 def _ids(values: Any, name: str, source: Source, wrong: Wrong, piece: Piece) -> Any:
     kind, whole = values.type, source.whole == "text"
+    if pa.types.is_decimal(kind) and kind.scale == 0:  # whole numbers, as warehouses write them
+        values = values.cast(pa.string())
+        kind = values.type
     if pa.types.is_floating(kind) and not whole:
         raise InvalidRequest(
             f"column {source.column}: holds {kind}, must be text: 123.0 and 123 are two ids."

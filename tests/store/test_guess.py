@@ -12,7 +12,8 @@ from recsvc.errors import InvalidRequest
 from recsvc.flows.imports import read
 from recsvc.store import maps
 from recsvc.store.columns import COLUMNS
-from recsvc.store.guess import date_order, guess_map
+from recsvc.store.guess import guess_map
+from recsvc.store.samples import date_order
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -131,3 +132,42 @@ def test_an_id_that_repeats_is_no_lines_and_no_customer_is_said(tmp_path: Path) 
     found, text = _guess(tmp_path, "order,line id,sku,date\n1,1,a,2025-01-01Z\n2,1,b,2025-01-02Z\n")
     assert "interaction_id" not in found.interactions and "it stands on several" in text
     assert "LOOK: no column looks like one" in text
+
+
+def test_an_item_column_that_numbers_the_lines_gives_way_to_one_that_does_not(tmp_path: Path) -> None:
+    lines = "".join(f"{n // 2},{n},S{n % 7},2026-01-{n % 28 + 1:02}T10:00:00Z,u{n % 5}\n" for n in range(60))
+    found, _ = _guess(tmp_path, f"increment_id,item_id,sku,created,customer_id\n{lines}")
+    assert found.interactions["item_id"].column == "sku"
+
+
+def test_blank_lines_above_the_header_and_empty_columns_are_passed_over(tmp_path: Path) -> None:
+    found, _ = _guess(tmp_path, "\n\norder id,sku,listing id,sale date,buyer\n1,,77,01/13/26,ann\n2,,78,01/14/26,bob\n")
+    assert found.interactions["item_id"].column == "listing id"
+    outcome = next(iter(read("interactions", tmp_path / "file.csv", found.in_zone("UTC"), NOW)))
+    assert outcome.keep.all() and outcome.columns["item_id"].to_pylist() == ["77", "78"]
+
+
+def test_a_midnight_on_every_day_is_a_day(tmp_path: Path) -> None:
+    found, _ = _guess(
+        tmp_path, "order,sku,order_date,order_time\n1,a,2026-01-05 00:00:00,10:05\n2,b,2026-01-06 00:00:00,11:05\n"
+    )
+    (checked,) = read("interactions", tmp_path / "file.csv", found.in_zone("UTC"), NOW)
+    first = datetime.fromtimestamp(checked.columns["occurred_at"][0].as_py() / 1e6, UTC)
+    assert first == datetime(2026, 1, 5, 10, 5, tzinfo=UTC)
+    _, text = _guess(tmp_path, "order,sku,datum,Uhrzeit\n1,a,05.01.2026,10.05\n")
+    assert "LOOK: the time of day, as 10.05, is not read" in text
+
+
+def test_refunds_that_a_type_tells_and_what_is_missing_is_said(tmp_path: Path) -> None:
+    found, _ = _guess(tmp_path, "order,sku,date,transaction_type\n1,a,2026-01-05Z,SALE\n2,a,2026-01-06Z,REFUND\n")
+    assert found.interactions["kind"].names == {"SALE": "purchase", "REFUND": "refund"}
+    _, text = _guess(tmp_path, "sku,title\na,b\n")
+    assert "No interactions: no column looks like occurred_at nor customer_id or order_id, among sku, title." in text
+
+
+@pytest.mark.parametrize(
+    ("price", "decimal", "words"), [("1,990000", ",", "end like 1,50"), ("2,250", ".", "NOT SURE")]
+)
+def test_many_decimals_and_an_unclear_comma(tmp_path: Path, price: str, decimal: str, words: str) -> None:
+    found, text = _guess(tmp_path, f"order;sku;date;price;quantity\n1;a;2026-01-05Z;{price};1\n")
+    assert found.file.decimal == decimal and words in text
