@@ -63,7 +63,14 @@ def test_a_quantity_may_be_text_as_a_price_may(client: Any, text: str) -> None:
     assert _bought(client, customer_id="q", order_id=f"Q{text}") == [("tea-01", "purchase", 2, 250)]
 
 
-@pytest.mark.parametrize("text", ["", "1.5", "-2", "1e3", "two", "²"])
+def test_an_empty_quantity_is_none(client: Any) -> None:
+    line = {"item_id": "tea-01", "price": "2.50", "quantity": ""}
+    event = {"name": "purchase", "user_id": "q", "params": {"transaction_id": "Qe", "items": [line]}}
+    assert _post(client, event, "ga4").json["accepted"] == 1
+    assert _bought(client, customer_id="q", order_id="Qe") == [("tea-01", "purchase", None, 250)]
+
+
+@pytest.mark.parametrize("text", ["1.5", "-2", "1e3", "two", "²"])
 def test_a_quantity_of_another_text_is_named(client: Any, text: str) -> None:
     event = {"name": "purchase", "user_id": "q", "params": {"items": [{"item_id": "a", "price": 1, "quantity": text}]}}
     reply = _post(client, event, "ga4")
