@@ -33,6 +33,8 @@ PAIR_FEATURES: Final = (
     "count", "share_of_visits", "visits_since", "recent", "aged", "days_since", "gap_days", "due", "taste",
     "rate",
 )  # fmt: skip
+# Measured and left out: the trend of an item and of its category (orders of the newest 14 days over those of the 42
+# before): on the demo's held-back days NDCG@10 0.2737 with them, 0.2743 without.
 ITEM_TRAITS: Final = ("orders", "orders_per_buyer", "buyers_again", "repeat_rate")
 FEATURES: Final = (
     *PAIR_FEATURES, "collaborative", "collaborative_rank", "neighbours", "neighbours_rank", "popularity",
