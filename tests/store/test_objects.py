@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
@@ -13,6 +16,7 @@ from recsvc.errors import InvalidRequest
 from recsvc.flows.imports import Order, Outcome, import_files
 from recsvc.store import items, maps
 from recsvc.store.columns import COLUMNS
+from recsvc.store.customers import customers
 from recsvc.store.guess import guess_map
 from recsvc.store.interactions import interactions
 from recsvc.store.maps import Map
@@ -63,3 +67,12 @@ def test_a_map_without_the_noun_says_so(engine: sa.Engine, tmp_path: Path) -> No
     path.write_text("sku,who\na,b\n")
     with pytest.raises(InvalidRequest, match="the map says nothing of items: it has customers"):
         _load(engine, "items", path, Map.model_validate({"customers": {"customer_id": "who"}}))
+
+
+def test_whole_decimals_are_ids(engine: sa.Engine, tmp_path: Path) -> None:
+    """As warehouses write numbers into Parquet."""
+    path = tmp_path / "customers.parquet"
+    pq.write_table(pa.table({"customer_id": pa.array([Decimal(7), Decimal(120)], pa.decimal128(10, 0))}), path)
+    assert _load(engine, "customers", path, Map()).rejected == 0
+    with engine.connect() as connection:
+        assert set(connection.scalars(sa.select(customers.c.customer_id))) == {"7", "120"}
