@@ -229,7 +229,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _until(true: Any, seconds: float = 10.0) -> None:
+def _until(true: Any, seconds: float = 60.0) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "did not happen in time"

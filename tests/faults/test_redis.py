@@ -97,7 +97,7 @@ def test_a_stopped_redis_is_not_noticed(workers: list[Any], valkey: Valkey) -> N
             times.append(time.perf_counter() - started)
             assert reply.status_code == 200 and reply.headers["X-Degraded"] == "redis" and reply.json["items"]
         # One wait of 20 ms per half second and worker; one answer in a hundred may meet a busy machine besides.
-        assert sorted(times)[-3] < 0.1
+        assert sorted(times)[-3] < 0.25
         first = _ids(workers[0].get(LIST))[0]
         before = _epoch(workers[0])
         _view(workers[0], first, "dislike")

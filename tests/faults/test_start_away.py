@@ -115,12 +115,12 @@ def test_a_start_without_the_database_has_the_copy(
         assert service.ask("GET", LIST, key=service.key[:-1] + "x")[0] == 401
         assert service.ask("POST", "/v1/interactions", VIEW)[0] == 503
         assert service.ask("GET", "/v1/items/tea-05")[0] == 503
-    until(lambda: all(service.ask("GET", LIST)[1].get("X-Degraded") is None for _ in range(10)), 30)
+    until(lambda: all(service.ask("GET", LIST)[1].get("X-Degraded") is None for _ in range(10)))
     # A run of answers may all be one worker's: the other has a poll more.
-    until(lambda: service.ask("POST", "/v1/interactions", VIEW)[2].get("accepted") == 1, 30)
+    until(lambda: service.ask("POST", "/v1/interactions", VIEW)[2].get("accepted") == 1)
     _sell_out(place, "tea-05")
     path = "/v1/customers/c3/recommendations?limit=60"
-    until(lambda: "tea-05" not in [one["item_id"] for one in service.ask("GET", path)[2]["items"]], 3)
+    until(lambda: "tea-05" not in [one["item_id"] for one in service.ask("GET", path)[2]["items"]])
     client = redis_client.Redis.from_url(valkey.url)
     assert all(client.ttl(name) != -1 for name in client.scan_iter())  # −2: ended meanwhile
     client.close()
@@ -133,15 +133,15 @@ def test_a_start_with_neither_says_so_and_goes_on_by_itself(
         pytest.skip("without a copy a missing file is a shop that begins")
     with _taken_away(away, place, request):
         service = serve(ready=False, redis_url="off")
-        until(lambda: service.ask("GET", "/healthz")[0] == 200, 60)
+        until(lambda: service.ask("GET", "/healthz")[0] == 200)
         status, _, reply = service.ask("GET", "/readyz")
         assert (status, reply["status"], reply["database"]) == (503, "starting", "away")
         for method, path, body in (("GET", LIST, None), ("GET", "/v1/items", None), ("POST", "/v1/interactions", VIEW)):
             status, headers, reply = service.ask(method, path, body)
             assert status == 503 and headers["Retry-After"] == "1" and "has not answered" in reply["detail"]
-    until(lambda: all(service.ask("GET", "/readyz")[0] == 200 for _ in range(10)), 30)
-    until(lambda: service.ask("GET", LIST, key=service.key[:-1] + "x")[0] == 401, 30)
-    until(lambda: service.ask("GET", LIST)[0] == 200, 30)
+    until(lambda: all(service.ask("GET", "/readyz")[0] == 200 for _ in range(10)))
+    until(lambda: service.ask("GET", LIST, key=service.key[:-1] + "x")[0] == 401)
+    until(lambda: service.ask("GET", LIST)[0] == 200)
     status, headers, reply = service.ask("GET", LIST)
     assert "X-Degraded" not in headers and reply["items"]
 
@@ -160,10 +160,10 @@ def test_a_worker_killed_while_the_database_is_away_comes_back(
         )  # fmt: skip
         (victim,) = children(gunicorn)
         os.kill(victim, signal.SIGKILL)
-        until(lambda: children(gunicorn) not in ({victim}, set()), 20)
-        until(lambda: service.ask("GET", LIST)[0] == 200, 20)
+        until(lambda: children(gunicorn) not in ({victim}, set()))
+        until(lambda: service.ask("GET", LIST)[0] == 200)
         assert service.ask("GET", LIST)[1]["X-Degraded"] == "database"
-    until(lambda: service.ask("GET", LIST)[1].get("X-Degraded") is None, 20)
+    until(lambda: service.ask("GET", LIST)[1].get("X-Degraded") is None)
 
 
 def _sell_out(place: Place, item_id: str) -> None:

@@ -50,7 +50,7 @@ def test_a_worker_starts_while_the_database_is_locked(place: Place, serve: Any) 
     try:
         victim = _workers(service)[0]
         os.kill(victim, signal.SIGKILL)
-        until(lambda: victim not in _workers(service) and len(_workers(service)) == 2, 20)
+        until(lambda: victim not in _workers(service) and len(_workers(service)) == 2)
         end = time.monotonic() + 6.5
         while time.monotonic() < end:
             status, _, reply = service.ask("GET", LIST)
@@ -110,7 +110,7 @@ def test_an_import_behind_a_cached_list_is_seen(place: Place, valkey: Valkey, tm
     pq.write_table(pa.Table.from_pylist([row]), tmp_path / "i.parquet")
     order = Order("interactions", [tmp_path / "i.parquet"], Map(), datetime.now(UTC))
     import_files(app.extensions["recsvc"].engine, order, lambda rows, done, total: None)
-    until(lambda: disliked not in [one["item_id"] for one in client.get(LIST).json["items"]], 2)
+    until(lambda: disliked not in [one["item_id"] for one in client.get(LIST).json["items"]])
     app.extensions["recsvc"].current.stop()
 
 
@@ -187,7 +187,7 @@ def test_logs_hold_no_ids_whatever_is_sent(place: Place, tmp_path: Path) -> None
         except OSError:
             return False
 
-    until(answers, 30)
+    until(answers)
     secret = "somebody-unmistakable"
     sent = [
         f"GET /v1/customers/{secret}/é HTTP/1.1\r\nHost: x\r\n\r\n", f"GET /v1/customers/{secret} HTTP/9\r\n\r\n", f"nonsense {secret}\r\n\r\n",

@@ -108,7 +108,7 @@ def _train(service: Service, home: Path, folder: Path) -> None:
         [sys.executable, "-m", "training", "train", "--config", str(settings)], check=True, capture_output=True,
         env={**os.environ, "RECSVC_HOME": str(home)},
     )  # fmt: skip
-    until(lambda: all(service.ask("GET", "/readyz")[2]["model"] != before for _ in range(20)), 30)
+    until(lambda: all(service.ask("GET", "/readyz")[2]["model"] != before for _ in range(20)))
 
 
 def _lists_of_all(service: Service, items: list[str], customers: list[str]) -> None:
