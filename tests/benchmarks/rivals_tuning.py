@@ -60,10 +60,13 @@ _BM25 = [
 _COSINE = [{"kind": "cosine", "K": k} for k in (10, 50, 100, 200, 500)]
 _TFIDF = [{"kind": "tfidf", "K": k} for k in (5, 10, 50, 100, 200, 500)]
 _RP3 = [
-    [{"beta": beta, "normalize_weight": normal} for beta in (0.05, 0.2, 0.4, 0.6) for normal in (True, False)],
-    _steps("top_k", 100, 200, 1000, None),
+    [{"beta": beta, "normalize_weight": normal} for beta in (0.05, 0.1, 0.2, 0.4, 0.6) for normal in (True, False)],
+    _steps("top_k", 100, 200, 350, 1000, None),
 ]
-_IALS = [{"alpha0": a, "reg": r} for a, r in ((0.03, 1e-3), (0.03, 3e-3), (0.1, 1e-2), (0.3, 3e-3))]
+_IALS = [
+    {"alpha0": a, "reg": r}
+    for a, r in ((0.01, 1e-3), (0.03, 3e-4), (0.03, 1e-3), (0.03, 3e-3), (0.1, 1e-2), (0.3, 3e-3))
+]
 
 RIVALS = {
     "irspack-rp3beta": Rival(
