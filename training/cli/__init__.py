@@ -1,0 +1,1 @@
+"""The commands of the training job, one file per noun."""
