@@ -20,8 +20,8 @@ _BESIDE = {
     "map@10": "map", "hit@10": "hit", "ndcg_next@10": "next visit", "coverage@10": "coverage", "novelty@10": "novelty",
     "diversity@10": "diversity", "repeat_share@10": "repeats", "regret@10": "regret",
 }  # fmt: skip
-_BESIDE_CAPTION = """@10; map: mean average precision; hit: customers with any hit; next visit: ndcg over the first visit
-of the held-back days; coverage: share of all items shown to anybody; novelty: bits; diversity: 1 − mean cosine of
+_BESIDE_CAPTION = """@10; map: mean average precision; hit: customers with any hit; next visit: ndcg over the first
+visit of the held-back days; coverage: share of all items shown to anybody; novelty: bits; diversity: 1 − mean cosine of
 factors; repeats: share of what is shown that was bought before"""
 _REGRET = "; regret: share of what is shown that was later returned, disliked or complained about"
 
@@ -80,7 +80,7 @@ def calibration(bins: list[dict[str, float]]) -> Table:
 def folds(found: list[Evaluation], whole: dict[str, float], days: int) -> Table:
     """Return NDCG of what orders in each fold beside popularity and personal frequency, and over all folds."""
     caption = "ndcg@10, also of popularity and personal frequency; lead over each: paired; ±: half a 95 % interval"
-    columns = ("customers", "ordered by", "ndcg", "±", "popularity", "lead", "±", "frequency", "lead", "±")
+    columns = ("customers", "ordered by", "ndcg", "±", "popular", "lead", "±", "personal", "lead", "±")
     table = _table(f"{len(found)} folds of {days} days", caption, columns)
     for one in found:
         cells = [f"{one.asked:,}", one.order.name]
