@@ -22,6 +22,7 @@ from training import evaluate, fit, learn
 from training.config import Config
 from training.models import registry
 from training.progress import Progress
+from training.report import collect
 from training.sources import Log, from_store, with_catalogue
 
 
@@ -76,6 +77,8 @@ def train(engine: sa.Engine, artifacts: Path, config: Config, progress: Progress
     progress.step("publishing")
     counts = {"interactions": len(log), "customers": matrix.shape[0], "items": matrix.shape[1]}
     manifest = _manifest(log, config, parameters, table, counts, order)
+    seen = artifact.Artifact(version, manifest, found)
+    manifest["report"] = collect.collect(engine, artifacts, log, catalogue, seen, clock.laps)
     folder = artifact.publish(artifacts, version, found, manifest)
     clock.lap("publish")
     return Outcome(version, folder, table, parameters["blend"], order.note, measured_on, counts, clock.laps)

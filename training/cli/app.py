@@ -12,7 +12,9 @@ from recsvc.errors import RecsvcError
 from recsvc.store import opening
 from training.benchmark import command as benchmark
 from training.cli.bars import Bars, console
+from training.cli.compare import compare
 from training.cli.demo import demo
+from training.cli.report import report
 from training.cli.train import train
 from training.errors import Busy, Refused
 
@@ -40,6 +42,8 @@ def _recipe(task: Task, config: Config, progress: Progress) -> Rankings:
 
 app.command()(train)
 app.command()(demo)
+app.command()(compare)
+app.command()(report)
 app.add_typer(benchmark.build(_recipe, Bars), name="benchmark")
 
 
