@@ -30,7 +30,7 @@ class Log:
     interaction names nobody.
     events: the interactions, `item_rows` being item codes. returned: (e,) bool, a return, refund or cancel.
     blamed, regretted: (e,) bool, what `concepts.blames` and `concepts.regrets`. content: what the catalogue says of the
-    items, when it was asked.
+    items, when it was asked. by_day: kind → (days, counts) as read, days since 1970 (UTC); a part has none.
     """
 
     customer_ids: list[str]
@@ -41,6 +41,7 @@ class Log:
     blamed: Array
     regretted: Array
     content: Content | None = None
+    by_day: dict[str, tuple[Array, Array]] | None = None
 
     def __len__(self) -> int:
         return len(self.customers)
@@ -136,7 +137,8 @@ def from_table(table: pa.Table, weights: dict[str, float]) -> Log:
         orders=orders,
     )  # fmt: skip
     regretted = np.isin(kinds, [i for i, name in enumerate(names) if regrets(name)])
-    return Log(customer_ids, item_ids, customers, events, returned, blamed[order], regretted)
+    by_day = {name: np.unique(events.at[kinds == code] // 86400, return_counts=True) for code, name in enumerate(names)}
+    return Log(customer_ids, item_ids, customers, events, returned, blamed[order], regretted, by_day=by_day)
 
 
 def _said(says: Callable[[str, str | None], bool], table: pa.Table, kinds: Array, names: list[str]) -> Array:

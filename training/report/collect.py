@@ -73,4 +73,4 @@ def _named(changes: dict[str, Any] | None) -> list[str]:
     if changes is None:
         return []
     items = changes["items"]
-    return [row["item_id"] for row in changes["movers"]] + items["came_ids"] + items["went_ids"]
+    return [*(row["item_id"] for row in changes["movers"]), *items["came_ids"], *items["went_ids"]]

@@ -18,7 +18,7 @@ _ROW: Final = 26
 _FRAME: Final = 44
 _KINDS: Final = 6
 _POINTS: Final = 120
-_STEPS: Final = [1, 2, 5, 10]
+_STEPS: Final = [1, 2, 2.5, 5, 10]
 _PERCENT: Final = "\N{NO-BREAK SPACE}%"
 
 

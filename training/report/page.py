@@ -81,8 +81,12 @@ def _models(manifest: dict[str, Any]) -> dict[str, Any] | None:
     names = list(dict.fromkeys(name for row in rows.values() for name in row))
     metrics = [name for name in names if not name.endswith(("_low", "_high"))]
     table = [
-        {"name": name, "chosen": name == chosen, "cells": [measured(row, metric) for metric in metrics]}
-        for name, row in rows.items()
+        {
+            "metric": metric,
+            "meaning": MEANING.get(metric, ""),
+            "cells": [measured(row, metric) for row in rows.values()],
+        }
+        for metric in metrics
     ]
     drawn = [
         (metric, _drawn(figures.whiskers(f"model-{at}", [
@@ -91,10 +95,7 @@ def _models(manifest: dict[str, Any]) -> dict[str, Any] | None:
         ])))
         for at, metric in enumerate(("ndcg@10", "ndcg_new@10")) if metric in metrics
     ]  # fmt: skip
-    return {
-        "metrics": metrics, "rows": table, "figures": drawn, "best": rows.get(chosen, {}),
-        "meaning": [(metric, MEANING[metric]) for metric in metrics if metric in MEANING],
-    }  # fmt: skip
+    return {"names": list(rows), "chosen": chosen, "rows": table, "figures": drawn, "best": rows.get(chosen, {})}
 
 
 def _segments(dimensions: dict[str, Any]) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ _VARIABLES: Final = {
     TINT: "var(--tint)",
 }  # fmt: skip
 WIDE, NARROW = 620, 316
-_STYLE: Final[dict[str, Any]] = {
+_STYLE: Final[Any] = {
     "svg.fonttype": "none", "svg.hashsalt": "recsvc", "font.size": 12, "font.family": "sans-serif", "figure.dpi": 72,
     "text.color": INK, "axes.labelcolor": SOFT, "axes.edgecolor": LINE, "xtick.color": LINE, "ytick.color": LINE,
     "xtick.labelcolor": SOFT, "ytick.labelcolor": INK, "axes.spines.top": False, "axes.spines.right": False,
