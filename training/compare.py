@@ -60,7 +60,7 @@ def compare(a: Artifact, b: Artifact) -> dict[str, Any]:
         ArtifactInvalid: a version lacks the arrays of the lists.
     """
     for one in (a, b):
-        if not comparable(one):
+        if any(name not in one.arrays for name in _ARRAYS):
             raise ArtifactInvalid(f"{one.version}: holds no finished lists, so it cannot be compared")
     ids, tops = _tops(a, b)
     rows = shared(a.arrays, b.arrays)
@@ -76,11 +76,6 @@ def compare(a: Artifact, b: Artifact) -> dict[str, Any]:
         "items": _items(a, b),
         "customers": {"came": sizes[1] - len(rows[0]), "went": sizes[0] - len(rows[0]), "stayed": len(rows[0])},
     }
-
-
-def comparable(one: Artifact) -> bool:
-    """Return whether a version holds the arrays of the lists."""
-    return all(name in one.arrays for name in _ARRAYS)
 
 
 def _side(one: Artifact) -> dict[str, Any]:

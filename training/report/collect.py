@@ -7,41 +7,39 @@ from __future__ import annotations
 
 import resource
 import time
-from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
 
-from recsvc import artifact
 from recsvc.artifact import Artifact
-from recsvc.errors import ArtifactInvalid
-from recsvc.store.live import Catalogue
 from training import compare
+from training.gate.checks import Production
+from training.given import Given
 from training.report.quality import quality
 from training.report.samples import choose
-from training.sources import Log
 
 SENSITIVE: Final = "a sensitive item"
 
 
 def collect(
-    engine: sa.Engine, artifacts: Path, log: Log, catalogue: Catalogue, new: Artifact, seconds: dict[str, float]
+    engine: sa.Engine, given: Given, new: Artifact, production: Production | None, seconds: dict[str, float]
 ) -> dict[str, Any]:
     """Return what goes into the manifest as `report`: plain values, and no customer's id or hash.
 
     Args:
-        artifacts: where the version before is, the one in use.
         new: the arrays and the manifest that are about to be published.
+        production: the version before.
         seconds: of each part of the run so far.
 
     Returns:
         quality: see `quality`. samples: see `samples.choose`. changes: see `compare.compare`, from the version before;
-        None where there is none or it cannot be read. titles: item id → title, of the items in `changes`.
-        cost: seconds, by part, and peak_bytes, the largest process of the run.
+        None where there is none. titles: item id → title, of the items in `changes`. cost: seconds, by part, and
+        peak_bytes, the largest process of the run.
     """
     start = time.perf_counter()
-    rows, manifest = catalogue.items, new.manifest
-    old = _before(artifacts)
+    rows, manifest = given.catalogue.items, new.manifest
+    model = None if production is None else production.model
+    old = None if model is None else Artifact(model.version, model.manifest, model.a)
     changes = None if old is None else compare.compare(old, new)
 
     def title(item_id: str) -> str:
@@ -49,7 +47,7 @@ def collect(
         return item_id if row is None else SENSITIVE if row.sensitive else str(row.title)
 
     found = {
-        "quality": quality(engine, manifest["parameters"]["last_revision"], log, set(rows), manifest["published_at"]),
+        "quality": quality(engine, given.up_to, given.log, set(rows), manifest["published_at"]),
         "samples": choose(new, old, title, manifest["configuration"]["seed"]),
         "changes": changes,
         "titles": {item_id: str(rows[item_id].title) for item_id in _named(changes) if item_id in rows},
@@ -57,16 +55,6 @@ def collect(
     peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     spent = {**seconds, "report": time.perf_counter() - start}
     return {**found, "cost": {"seconds": spent, "peak_bytes": peak * 1024}}
-
-
-def _before(artifacts: Path) -> Artifact | None:
-    """Return the version in use; None where there is none, or it cannot be read: the more a new one is wanted."""
-    try:
-        version = artifact.current(artifacts)
-        found = None if version is None else artifact.read(artifacts, version)
-    except ArtifactInvalid:
-        return None
-    return found if found is not None and compare.comparable(found) else None
 
 
 def _named(changes: dict[str, Any] | None) -> list[str]:
