@@ -79,18 +79,14 @@ def concentration(name: str, sales: Array, slots: Array) -> str:
 
 def calibration(name: str, bins: list[dict[str, Any]]) -> str:
     """Return what was predicted against what came, with the diagonal. bins: {predicted, observed, pairs}."""
-    predicted, observed, pairs = (
-        np.array([one[key] for one in bins], float) for key in ("predicted", "observed", "pairs")
-    )
+    predicted, observed = (np.array([one[key] for one in bins], float) for key in ("predicted", "observed"))
     most = max(float(predicted.max()), float(observed.max()), 1e-9) * 1.08
-    area = 30 + 150 * pairs / max(float(pairs.max()), 1.0)
 
     def draw(figure: Figure, wide: bool) -> None:
-        """Draw the bins as dots, as large as they have pairs."""
+        """Draw the bins as dots on the way they rise."""
         axes = figure.add_subplot()
         axes.plot([0, most], [0, most], "--", color=svg.SOFT, lw=1.2)
-        axes.plot(predicted, observed, color=svg.ACCENT, lw=1.4)
-        axes.scatter(predicted, observed, s=area, color=svg.ACCENT, linewidths=0, zorder=3)
+        axes.plot(predicted, observed, "o-", color=svg.ACCENT, lw=1.4, ms=7, clip_on=False)
         axes.set_xlim(0, most)
         axes.set_ylim(0, most)
         for axis in (axes.xaxis, axes.yaxis):

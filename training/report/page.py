@@ -27,8 +27,10 @@ MEANING: Final = {
     "map@10": "mean average precision: hits count more the earlier they stand",
     "hit@10": "share of customers with at least one of the 10 bought later",
     "coverage@10": "share of all items that are in somebody's 10",
-    "novelty@10": "how rarely bought the items in the 10 are",
-    "diversity@10": "how unlike each other the 10 are",
+    "ndcg_next@10": "ndcg@10 of the customer's next visit alone",
+    "recall_next@10": "recall@10 of the customer's next visit alone",
+    "novelty@10": "how few customers have what is in the 10: mean −log2 of their share",
+    "diversity@10": "how unlike each other the 10 are: 1 − mean cosine of their factors",
     "repeat_share@10": "share of the 10 that the customer bought before",
     "regret@10": "share of the 10 that the customer later returned, disliked or complained about; less is better",
     "lead": "by how much what orders the lists is ahead in ndcg@10, paired over customers",
@@ -50,6 +52,7 @@ def render(one: Artifact) -> str:
     kept = manifest.get("report") or {}
     sections = {
         "gate": manifest.get("gate"),
+        "asked": manifest.get("evaluation") or {},
         "models": _models(manifest),
         "segments": _segments((manifest.get("evaluation") or {}).get("segments") or {}),
         "concentration": _concentration(one.arrays),
