@@ -14,6 +14,7 @@ from training.benchmark import command as benchmark
 from training.cli.bars import Bars, console
 from training.cli.compare import compare
 from training.cli.demo import demo
+from training.cli.evaluate import backtest, evaluate
 from training.cli.report import report
 from training.cli.train import train
 from training.errors import Busy, Refused
@@ -41,6 +42,8 @@ def _recipe(task: Task, config: Config, progress: Progress) -> Rankings:
 
 
 app.command()(train)
+app.command()(evaluate)
+app.command()(backtest)
 app.command()(demo)
 app.command()(compare)
 app.command()(report)
