@@ -47,7 +47,7 @@ def whiskers(name: str, rows: list[dict[str, Any]], beside: str | None = None) -
         axes.margins(x=0.03)
         axes.xaxis.set_major_locator(ticker.MaxNLocator(6 if wide else 4, steps=_STEPS))
         if min(row["low"] if row["low"] is not None else row["value"] for row in rows) >= 0:
-            axes.set_xlim(left=0)
+            axes.set_xlim(left=-0.02 * axes.get_xlim()[1])  # room for a dot at 0
 
     return (svg.both if beside else svg.small)(name, _FRAME + _ROW * len(rows), draw)
 
