@@ -12,8 +12,10 @@ from recsvc.errors import RecsvcError
 from recsvc.store import opening
 from training.benchmark import command as benchmark
 from training.cli.bars import Bars, console
+from training.cli.compare import compare
 from training.cli.demo import demo
 from training.cli.evaluate import backtest, evaluate
+from training.cli.report import report
 from training.cli.train import train
 from training.errors import Busy, Refused
 
@@ -43,6 +45,8 @@ app.command()(train)
 app.command()(evaluate)
 app.command()(backtest)
 app.command()(demo)
+app.command()(compare)
+app.command()(report)
 app.add_typer(benchmark.build(_recipe, Bars), name="benchmark")
 
 
