@@ -14,6 +14,7 @@ from training.benchmark import command as benchmark
 from training.cli.bars import Bars, console
 from training.cli.demo import demo
 from training.cli.train import train
+from training.cli.tune import tune
 from training.errors import Busy, Refused
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def _recipe(task: Task, config: Config, progress: Progress) -> Rankings:
 
 
 app.command()(train)
+app.command()(tune)
 app.command()(demo)
 app.add_typer(benchmark.build(_recipe, Bars), name="benchmark")
 
