@@ -18,11 +18,11 @@ from recsvc.engine import eligibility
 from recsvc.engine.history import DAY
 from recsvc.errors import InvalidRequest
 from recsvc.store import customers, facts, interactions, live
-from training import evaluate, fit, learn
+from training import evaluate, fit, learn, reading
 from training.config import Config
 from training.models import registry
 from training.progress import Progress
-from training.sources import Log, from_store, with_catalogue
+from training.sources import Log, with_catalogue
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ def train(engine: sa.Engine, artifacts: Path, config: Config, progress: Progress
     clock = _Clock()
     shop = facts.ensure(engine)
     up_to = interactions.newest_revision(engine)
-    progress.step("reading interactions", up_to)
-    log = from_store(engine, config.weights, up_to, progress.at)
+    progress.step("reading interactions", up_to if config.source.origin == "store" else None)
+    log = reading.log_of(engine, config, up_to, progress.at)
     _check(log)
     catalogue = live.load_catalogue(engine, 0)
     log = with_catalogue(log, catalogue.items.values(), config.catalogue.new_days)

@@ -90,7 +90,7 @@ def name(log: Log, base: Config) -> str:
     taken = hashlib.blake2b(digest_size=6)
     for values in (log.customers, log.events.item_rows, log.events.at, log.events.weights):
         taken.update(np.ascontiguousarray(values).tobytes())
-    taken.update(base.model_dump_json(exclude={"threads"}).encode() + repr(sorted(space.SPACE)).encode())
+    taken.update(base.model_dump_json(exclude={"threads", "source"}).encode() + repr(sorted(space.SPACE)).encode())
     first, last = (datetime.fromtimestamp(int(at), UTC) for at in (log.events.at.min(), log.events.at.max()))
     return f"{first:%Y%m%d}-{last:%Y%m%d}-{taken.hexdigest()}"
 
