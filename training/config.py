@@ -126,6 +126,14 @@ class Lists(_Strict):
     depth: int = Field(100, ge=1, le=1000)
 
 
+class Gate(_Strict):
+    """What is refused; `training.gate` says why."""
+
+    shrink: float = Field(0.3, ge=0, le=1)
+    drop: float = Field(0.1, ge=0, le=1)
+    max_age_days: float = Field(7.0, gt=0)
+
+
 class Config(_Strict):
     """The whole file; the comments in `configs/training.yaml` say what each field does."""
 
@@ -143,6 +151,7 @@ class Config(_Strict):
     catalogue: Catalogue = Catalogue()
     holdout: Holdout = Holdout()
     lists: Lists = Lists()
+    gate: Gate = Gate()
     blend: dict[str, float] = Field(
         default_factory=lambda: {"collaborative": 0.05, "neighbours": 0.02, "repeat": 1.0, "popularity": 0.05}
     )

@@ -7,7 +7,6 @@ history are equal. The catalogue, segments and who wants no profile come from th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,51 +19,29 @@ import sqlalchemy as sa
 from recsvc.artifact import Array
 from recsvc.errors import InvalidRequest
 from recsvc.intake import digest
-from recsvc.store import columns, files, interactions, lines, live, maps
+from recsvc.store import columns, files, lines, maps
 from recsvc.store.customers import customers
 from recsvc.store.files import Piece
 from recsvc.store.values import Sheet
 from training import queries
 from training.config import Config, Source
-from training.progress import Progress
-from training.sources import Log, from_store, from_table, with_catalogue
+from training.sources import Log, from_store, from_table
 
 NOUN = "interactions"
 # The columns of `sources.from_table`, and what stands for nothing in them.
 _TAKEN: dict[str, Any] = {
     "customer_id": pa.string(), "item_id": pa.string(), "kind": pa.string(), "occurred_at": pa.int64(),
     "stars": pa.int64(), "reason": pa.string(), "order_id": pa.string(), "quantity": pa.int64(),
+    "channel": pa.string(),
 }  # fmt: skip
 Checked = tuple[Piece, dict[str, Any], Array]
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """A log with what the catalogue says of its items, and the title of each item of the catalogue."""
-
-    log: Log
-    titles: dict[str, str]
-
-
-def history(engine: sa.Engine, config: Config, progress: Progress) -> History:
-    """Return the whole history of a shop.
-
-    Raises:
-        InvalidRequest: the source cannot be read; names the file, column or query.
-    """
-    up_to = interactions.newest_revision(engine)
-    progress.step("reading interactions", up_to if config.source.origin == "store" else None)
-    log = log_of(engine, config, up_to, progress.at)
-    catalogue = live.load_catalogue(engine, 0).items
-    titles = {item_id: row.title for item_id, row in catalogue.items()}
-    return History(with_catalogue(log, catalogue.values(), config.catalogue.new_days), titles)
 
 
 def log_of(engine: sa.Engine, config: Config, up_to: int, progress: Callable[[int], None]) -> Log:
     """Return the interactions of the configured source; of the store up to a revision.
 
     Raises:
-        InvalidRequest: see `history`.
+        InvalidRequest: the source cannot be read; names the file, column or query.
     """
     if config.source.origin == "store":
         return from_store(engine, config.weights, up_to, progress)

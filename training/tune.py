@@ -28,10 +28,10 @@ from recsvc.artifact import Array
 from recsvc.concepts import BLENDED
 from recsvc.engine.model import Model
 from recsvc.errors import InvalidRequest
-from training import evaluate, fit, matrix, space, timing
+from training import cases, fit, matrix, space, timing
+from training.cases import Case, Truth
 from training.config import Config
 from training.errors import Busy
-from training.evaluate import Case
 from training.holdout import Held, hold_out
 from training.matrix import Matrix
 from training.models import registry
@@ -189,15 +189,13 @@ def values(asked: Questions, config: Config, progress: Progress, title: str) -> 
         done += len(share)
         progress.at(done)
         most = _BLEND_CASES if share is asked.shares[-1] else _SHARE_CASES
-        blend = evaluate.choose_blend(choosers[:: -(-len(choosers) // most) or 1], start, lambda: None)
-        yield evaluate.worth(evaluate.score(judges, evaluate.by_blend(blend)))
+        blend = cases.choose_blend(choosers[:: -(-len(choosers) // most) or 1], start, lambda: None)
+        yield cases.worth(cases.score(judges, cases.by_blend(blend)))
 
 
 def _answers(model: Model, known: list[Matrix], held: Held, customers: Array, config: Config) -> list[Case]:
     found: list[Case] = []
     for fold, histories in zip(held.folds, known, strict=True):
         pairs = fold.pairs[np.isin(fold.pairs[:, 0], customers)]
-        found += evaluate.cases(
-            model, histories, pairs, lambda _, __: None, not held.repeats, threads=config.threads
-        )  # fmt: skip
+        found += cases.ask(model, histories, Truth(pairs), lambda _, __: None, not held.repeats, config.threads)
     return found

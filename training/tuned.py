@@ -11,13 +11,12 @@ import yaml
 
 from recsvc.artifact import Array
 from recsvc.engine.history import DAY
-from training import evaluate, fit, learn
+from training import evaluate
 from training.config import Config
-from training.evaluate import Scores
+from training.given import Given
+from training.metrics import Measures, drawn
 from training.progress import Progress
 from training.sources import Log
-
-_RESAMPLES: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,59 +47,34 @@ class Measured:
     gains: dict[str, Gain]
 
 
-def measure(log: Log, base: Config, best: Config, progress: Progress) -> Measured | None:
+def measure(given: Given, base: Config, best: Config, progress: Progress) -> Measured | None:
     """Return what the best gains over the base on the held-back days, each with its own order learnt on the days
     before; None where fewer than `split.min_customers` bought something on them."""
-    first = _scores(log, base, progress, "the base")
-    if len(first.ndcg) < base.split.min_customers:
+    first, second = (
+        evaluate.evaluate(given.log, config, progress, evaluate.Clock(), {}).ours for config in (base, best)
+    )
+    if first is None or second is None:
         return None
-    second = _scores(log, best, progress, "the best")
     return Measured(len(first.ndcg), _means(first), _means(second), _gains(first, second, base.seed))
 
 
 def before(log: Log, config: Config) -> Log:
     """Return the days before the held-back ones: what tuning may see."""
-    return log.between(0, _test_start(log, config))
+    return log.between(0, float(log.events.at.max(initial=0)) + 1.0 - config.split.test_days * DAY)
 
 
-def _test_start(log: Log, config: Config) -> float:
-    return float(log.events.at.max(initial=0)) + 1.0 - config.split.test_days * DAY
-
-
-def _scores(log: Log, config: Config, progress: Progress, title: str) -> Scores:
-    known, later = before(log, config), log.between(_test_start(log, config), np.inf)
-    order = learn.order(known, config, progress)
-    progress.step(f"fitting {title}, to measure on", None)
-    matrix, found = fit.arrays(known, order.config)
-    model = fit.assemble("", fit.without_customers(found, 1), fit.parameters(matrix, order.config, order.config.blend))
-    pairs = _sampled(later.pairs(later.events.purchases & (later.customers >= 0)), config)
-    progress.step(f"measuring {title}", len(np.unique(pairs[:, 0])))
-    cases = evaluate.cases(
-        model, matrix, pairs, lambda done, _: progress.at(done), order.masked, threads=config.threads
-    )  # fmt: skip
-    return evaluate.score(cases, order.scorer())
-
-
-def _sampled(pairs: Array, config: Config) -> Array:
-    customers = np.unique(pairs[:, 0])
-    if len(customers) <= config.split.customers:
-        return pairs
-    chosen = np.random.default_rng(config.seed).choice(customers, config.split.customers, replace=False)
-    return pairs[np.isin(pairs[:, 0], chosen)]
-
-
-def _means(scores: Scores) -> dict[str, float]:
+def _means(scores: Measures) -> dict[str, float]:
     new = scores.ndcg_new[~np.isnan(scores.ndcg_new)]
     return {"ndcg@10": float(scores.ndcg.mean()), "ndcg_new@10": float(new.mean()) if len(new) else 0.0}
 
 
-def _gains(first: Scores, second: Scores, seed: int) -> dict[str, Gain]:
+def _gains(first: Measures, second: Measures, seed: int) -> dict[str, Gain]:
     everybody, new = second.ndcg - first.ndcg, second.ndcg_new - first.ndcg_new
-    draws = np.random.default_rng(seed).integers(0, len(everybody), (_RESAMPLES, len(everybody)))
+    draws = drawn(len(everybody), seed)
     found = {"ndcg@10": everybody, "ndcg_new@10": new}
-    resampled = {name: _drawn(values, draws) for name, values in found.items()}
+    resampled = {name: _meant(values, draws) for name, values in found.items()}
     resampled["both"] = resampled["ndcg@10"] + resampled["ndcg_new@10"]
-    means = {name: _drawn(values, np.arange(len(values))[None])[0] for name, values in found.items()}
+    means = {name: _meant(values, np.arange(len(values))[None])[0] for name, values in found.items()}
     means["both"] = means["ndcg@10"] + means["ndcg_new@10"]
     return {
         name: Gain(float(means[name]), *map(float, np.quantile(values, [0.025, 0.975])))
@@ -108,7 +82,7 @@ def _gains(first: Scores, second: Scores, seed: int) -> dict[str, Gain]:
     }
 
 
-def _drawn(values: Array, draws: Array) -> Array:
+def _meant(values: Array, draws: Array) -> Array:
     """Return (draws,) means over customers; those for whom the value is not defined (NaN) do not count."""
     there = ~np.isnan(values)
     return np.asarray(np.nan_to_num(values)[draws].sum(axis=1) / np.maximum(there[draws].sum(axis=1), 1))

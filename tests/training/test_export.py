@@ -16,7 +16,7 @@ from scipy import sparse
 from recsvc.store import customers, interactions, items
 from tests.conftest import Place
 from tests.planted import Quiet, catalogue, interaction, small
-from training import export, reading
+from training import export, given
 
 NOW = datetime.now(UTC)
 
@@ -29,8 +29,8 @@ def test_the_matrix_holds_the_confidence_of_each_pair(engine: sa.Engine, tmp_pat
         interaction("a", "unlisted", "dislike", NOW), interaction(None, "unlisted", "purchase", NOW, order_id="p"),
     ]  # fmt: skip
     interactions.append_many(engine, rows)
-    found = reading.history(engine, small(), Quiet())
-    export.export(found.log, small(), found.titles, tmp_path / "out")
+    found = given.read(engine, small(), Quiet())
+    export.export(found.log, small(), {"coffee-00": "The coffee-00"}, tmp_path / "out")
     of = {name: pq.read_table(tmp_path / "out" / f"{name}.parquet").to_pylist() for name in ("customers", "items")}
     assert of["customers"] == [{"row": 0, "customer_id": "a"}, {"row": 1, "customer_id": "b"}]
     assert of["items"] == [

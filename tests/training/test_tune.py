@@ -23,7 +23,7 @@ from tests.planted import Quiet, small
 from training import space, tune, tuned
 from training.config import Config, load
 from training.errors import Busy
-from training.evaluate import Scores
+from training.metrics import Measures
 from training.sources import Log, from_store
 
 
@@ -159,9 +159,9 @@ def test_only_what_the_chosen_generators_use_is_searched() -> None:
     assert not {"neighbours.exponent", "als.factors", "bm25.k1"} & space.values(other).keys()
 
 
-def _scores(ndcg: Any, new: Any) -> Scores:
-    zeros = np.zeros(len(ndcg))
-    return Scores(zeros, np.asarray(ndcg, float), np.asarray(new, float), zeros)
+def _scores(ndcg: Any, new: Any) -> Measures:
+    other = dict.fromkeys(Measures.__slots__, np.zeros(len(ndcg)))
+    return Measures(**{**other, "ndcg": np.asarray(ndcg, float), "ndcg_new": np.asarray(new, float)})
 
 
 def test_a_gain_is_paired_and_a_tie_where_the_interval_holds_nought() -> None:

@@ -22,18 +22,17 @@ def export_matrix(
 
     The files hold customer ids, which an artifact does not. Exit 0: written; 2: bad input.
     """
-    from training import export, reading
+    from training import export, given
     from training.config import load
 
     chosen = load(config or configs_folder() / "training.yaml")
     engine = opening.existing(load_settings().sql_url)
     with Bars() as bars:
-        found = reading.history(engine, chosen, bars)
-        if not (found.log.customers >= 0).any():
-            raise InvalidRequest("nothing to export: no interaction with an item names a customer")
+        found = given.read(engine, chosen, bars)
+        titles = {item_id: row.title for item_id, row in found.catalogue.items.items()}
         bars.step("writing")
         try:
-            done = export.export(found.log, chosen, found.titles, out)
+            done = export.export(found.log, chosen, titles, out)
         except OSError as error:
             raise InvalidRequest(f"--out: {out}: {error.strerror}") from None
     typer.echo(

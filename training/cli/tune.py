@@ -57,12 +57,12 @@ def tune(
 
 
 def _tuned(base: Config, limits: Limits, bars: Bars, command: str) -> dict[str, Any]:
-    from training import reading, tuned
+    from training import given, tuned
     from training import tune as tuning
 
     settings = load_settings()
-    log = reading.history(opening.existing(settings.sql_url), base, bars).log
-    known = tuned.before(log, base)
+    read = given.read(opening.existing(settings.sql_url), base, bars)
+    known = tuned.before(read.log, base)
     asked = tuning.questions(known, base)
     study_name = tuning.name(known, base)
     with tuning.opened(settings.home, study_name, base) as study:
@@ -72,7 +72,7 @@ def _tuned(base: Config, limits: Limits, bars: Bars, command: str) -> dict[str, 
     best = max(complete, key=lambda one: one.value or 0.0, default=None)
     chosen = base if best is None else tuning.configuration(best)
     changed = tuned.differences(base, chosen)
-    measured = tuned.measure(log, base, chosen, bars) if changed else None
+    measured = tuned.measure(read, base, chosen, bars) if changed else None
     done = sum(one.state.name in {"COMPLETE", "PRUNED"} for one in tried)
     top = tuned.head(command, datetime.now(UTC), study_name, done, measured)
     return {
