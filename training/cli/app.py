@@ -13,6 +13,7 @@ from recsvc.store import opening
 from training.benchmark import command as benchmark
 from training.cli.bars import Bars, console
 from training.cli.demo import demo
+from training.cli.evaluate import backtest, evaluate
 from training.cli.export import export_matrix
 from training.cli.train import train
 from training.cli.tune import tune
@@ -41,6 +42,8 @@ def _recipe(task: Task, config: Config, progress: Progress) -> Rankings:
 
 
 app.command()(train)
+app.command()(evaluate)
+app.command()(backtest)
 app.command()(tune)
 app.command()(export_matrix)
 app.command()(demo)

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 from recsvc.settings import configs_folder
 from recsvc.settings import load as load_settings
 from recsvc.store import opening
+from training.cli import tables
 from training.cli.bars import Bars
+
+if TYPE_CHECKING:
+    from training.run import Outcome
+
+Configuration = Annotated[Path | None, typer.Option("--config", help="Configuration; default: configs/training.yaml.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 
 
 def train(
-    config: Annotated[Path | None, typer.Option(help="Configuration; default: configs/training.yaml.")] = None,
+    config: Configuration = None,
+    force: Annotated[bool, typer.Option("--force", help="Publish also what the gate refuses; it is recorded.")] = False,
+    as_json: Json = False,
 ) -> None:
-    """Train on the store and publish. Exit 0: published; 2: bad input, nothing published."""
+    """Train on the store and publish. Exit 0: published; 2: bad input; 3: refused by the gate; nothing published."""
     from training import run
     from training.config import load
 
@@ -27,43 +35,27 @@ def train(
     chosen = load(config or configs_folder() / "training.yaml")
     engine = opening.existing(settings.sql_url)
     with Bars() as bars:
-        outcome = run.train(engine, settings.artifact_root, chosen, bars)
-    _report(outcome)
+        outcome = run.train(engine, settings.artifact_root, chosen, bars, force=force)
+    if as_json:
+        print(json.dumps(asdict(outcome) | {"folder": str(outcome.folder)}, indent=1))
+    else:
+        _report(outcome)
 
 
-def _report(outcome: object) -> None:
-    from training.run import Outcome
-
-    assert isinstance(outcome, Outcome)
-    out = Console()
+def _report(outcome: Outcome) -> None:
+    out = tables.output()
     if outcome.table:
-        out.print(_table(outcome.table, f"Held-back days, {outcome.measured_on:,} customers, all items ranked"))
+        title = f"Held-back days, {outcome.measured_on:,} customers, all items ranked"
+        out.print(tables.accuracy(outcome.table, title))
+        out.print(tables.beside(outcome.table))
     else:
         out.print(f"Only {outcome.measured_on} customers to measure on: not measured; the configured blend is used.")
     out.print(outcome.note, markup=False)
+    for one in outcome.gate["checks"]:
+        if one["warning"] or not one["passed"]:
+            out.print(f"{'warning' if one['passed'] else 'forced'}: {one['code']}: {one['message']}", markup=False)
     out.print("blend: " + ", ".join(f"{name} {weight:.3g}" for name, weight in outcome.blend.items()))
     out.print(", ".join(f"{name} {count:,}" for name, count in outcome.counts.items()))
     laps = ", ".join(f"{name} {spent:.1f} s" for name, spent in outcome.seconds.items())
     out.print(f"{laps}; in all {sum(outcome.seconds.values()):.1f} s")
-    out.print(f"published {outcome.version} to {outcome.folder}")
-
-
-def _table(rows: dict[str, dict[str, float]], title: str) -> Table:
-    """Return the table of a run: with repeats allowed, and among items never bought before."""
-    caption = (
-        "@10; new: among items never bought before; lead of what orders the lists: paired; ±: half a 95 % interval"
-    )
-    regrets = any("regret@10" in row for row in rows.values())
-    if regrets:
-        caption += "; regret: share of what is shown that was later returned, disliked or complained about"
-    table = Table(title=title, caption=caption, box=box.SIMPLE, pad_edge=False)
-    for name in ("", "recall", "ndcg", "±", "new ndcg", "±", "lead", "±", *(("regret",) if regrets else ())):
-        table.add_column(name, justify="left" if not name else "right", no_wrap=True)
-    for name, row in rows.items():
-        cells = [f"{row['recall@10']:.4f}"]
-        for metric in ("ndcg@10", "ndcg_new@10", "lead"):
-            cells += [f"{row[metric]:.4f}", f"{(row[f'{metric}_high'] - row[f'{metric}_low']) / 2:.4f}"]
-        if not row["lead_low"] and not row["lead_high"]:
-            cells[-2:] = "", ""
-        table.add_row(name, *cells, *([f"{row['regret@10']:.4f}"] if regrets else []))
-    return table
+    out.print(f"published {outcome.version} to {outcome.folder}", soft_wrap=True)
