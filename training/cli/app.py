@@ -15,8 +15,10 @@ from training.cli.bars import Bars, console
 from training.cli.compare import compare
 from training.cli.demo import demo
 from training.cli.evaluate import backtest, evaluate
+from training.cli.export import export_matrix
 from training.cli.report import report
 from training.cli.train import train
+from training.cli.tune import tune
 from training.errors import Busy, Refused
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ def _recipe(task: Task, config: Config, progress: Progress) -> Rankings:
 app.command()(train)
 app.command()(evaluate)
 app.command()(backtest)
+app.command()(tune)
+app.command()(export_matrix)
 app.command()(demo)
 app.command()(compare)
 app.command()(report)
