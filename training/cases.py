@@ -207,7 +207,6 @@ def choose_blend(cases: list[Case], start: Array, progress: Callable[[], None]) 
     Coordinate search from `start`: each weight in turn is multiplied by a few factors or put to nought. The
     repeat weight is the unit and stays. Cheap and deterministic.
     """
-
     best, top = start.copy(), worth(score(cases, by_blend(start)))
     for factors in ((0.0, 0.25, 0.5, 2.0, 4.0), (0.5, 2.0), (0.7, 1.4)):
         for position in range(len(best)):

@@ -63,7 +63,7 @@ def train(engine: sa.Engine, artifacts: Path, config: Config, progress: Progress
     checks = data.of_data(read.log, read.catalogue.items, production, config.gate, time.time())
     verdict(checks, force)
     clock.lap("read")
-    found = evaluate.evaluate(read.log, config, progress, clock, read.category)
+    found = evaluate.evaluate(read.log, config, progress, clock, read.category, first=production is None)
     beside = recipe_in_use(engine, read, config, production, found, progress, clock)
     checks += scores.of_scores(found, production, None if beside is None else beside.ndcg, config)
     verdict(checks, force)
