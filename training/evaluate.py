@@ -133,13 +133,13 @@ def _asked(before: Log, later: Log, order: learn.Order, progress: Progress) -> t
     progress.step("fitting, to measure on", registry.iterations(config))
     matrix, arrays = fit.arrays(before, config, progress.at)
     model = fit.assemble("", fit.without_customers(arrays, 1), fit.parameters(matrix, config, dict(config.blend)))
-    truth = _truth(later, config)
+    truth = happened(later, config)
     progress.step("ranking for customers to measure on", len(np.unique(truth.bought[:, 0])))
     found = cases.ask(model, matrix, truth, lambda done, _: progress.at(done), order.masked, config.threads)
     return model, matrix, found
 
 
-def _truth(later: Log, config: Config) -> Truth:
+def happened(later: Log, config: Config) -> Truth:
     """Return what was bought and regretted later by as many customers as are to be measured on."""
     bought = np.flatnonzero(later.events.purchases & (later.customers >= 0))
     first, _ = visits_of(later.customers[bought], later.events.at[bought])

@@ -40,9 +40,8 @@ def arrays(
     witnesses = matrices.witnesses(log, liked, baskets)
     together_rows, together_scores = graph.together(baskets, witnesses, config.neighbours, config.threads)
     gram = factors.T @ factors
-    group = None
     if log.content is not None:
-        words, group = log.content.words[matrix.item_codes], log.content.group[matrix.item_codes]
+        words = log.content.words[matrix.item_codes]
         known = np.bincount(matrix.history.item_rows, minlength=matrix.shape[1]) > 0
         factors = content.filled(factors, words, known)
     inverse = np.linalg.inv(gram.astype(np.float64) + config.als.regularization * np.eye(len(gram)))
@@ -50,9 +49,16 @@ def arrays(
     return matrix, {
         "item_id_bytes": names, "item_id_offsets": offsets,
         "factors": np.ascontiguousarray(factors.T), "gram": gram, "inverse": inverse,
-        **registry.neighbours(liked, config), "item_traits": matrices.traits(matrix, group),
-        "karma": karma.multipliers(log, matrix),
-        "together_rows": together_rows, "together_scores": together_scores,
+        **registry.neighbours(liked, config),
+        "together_rows": together_rows, "together_scores": together_scores, **counted(log, matrix, config),
+    }  # fmt: skip
+
+
+def counted(log: Log, matrix: matrices.Matrix, config: Config) -> dict[str, Array]:
+    """Return the item arrays that are counted and not learnt: what sells, what is bought again, what came back."""
+    group = None if log.content is None else log.content.group[matrix.item_codes]
+    return {
+        "item_traits": matrices.traits(matrix, group), "karma": karma.multipliers(log, matrix),
         "popularity": _recent(matrix, config.popularity.window_days),
         "sale_rows": matrix.sale_rows, "sale_days": matrix.sale_days, "sale_orders": matrix.sale_orders,
     }  # fmt: skip

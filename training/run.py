@@ -11,20 +11,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from recsvc import artifact
-from recsvc.artifact import Array
-from recsvc.concepts import BLENDED
-from recsvc.engine import eligibility
-from recsvc.engine.model import Model
-from recsvc.store import customers, facts, live
-from training import evaluate, fit, given
+from recsvc.store import facts
+from training import build, evaluate, given
+from training.build import Built
 from training.config import Config
 from training.evaluate import Clock, Evaluation
 from training.gate import arrays, data, scores
 from training.gate.checks import verdict
 from training.given import Given
-from training.learn import Order
-from training.matrix import Matrix
-from training.models import registry
 from training.production import in_use, recipe_in_use
 from training.progress import Progress
 from training.report import collect
@@ -68,11 +62,11 @@ def train(engine: sa.Engine, artifacts: Path, config: Config, progress: Progress
     checks += scores.of_scores(found, production, None if beside is None else beside.ndcg, config)
     verdict(checks, force)
     version = artifact.new_version(datetime.now(UTC))
-    fitted = _fit(read, found.order, version, engine, shop, progress)
+    fitted = build.fitted(read, found.order, version, engine, shop, progress)
     checks += arrays.of_arrays(fitted.found, fitted.matrix.shape, production)
     verdict(checks, force)
     clock.lap("fit")
-    fitted = _finish(fitted, read, config, progress)
+    fitted = build.finished(fitted, read, config, progress)
     clock.lap("lists")
     checks += arrays.of_model(fitted.model, fitted.matrix, fitted.rows, config.seed)
     manifest = _manifest(read, config, fitted, found, verdict(checks, force))
@@ -87,57 +81,8 @@ def train(engine: sa.Engine, artifacts: Path, config: Config, progress: Progress
     )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class _Fitted:
-    """A model of all days with its finished lists. rows: matrix row of each customer row."""
-
-    matrix: Matrix
-    found: dict[str, Array]
-    parameters: dict[str, Any]
-    rows: Array
-    model: Model
-
-
-def _fit(read: Given, order: Order, version: str, engine: sa.Engine, shop: facts.Facts, progress: Progress) -> _Fitted:
-    """Return the model of all days, ordered as was learnt, with a list of nobody yet."""
-    config = order.config
-    progress.step("fitting on all days", registry.iterations(config))
-    matrix, found = fit.arrays(read.log, config, progress.at)
-    segments = customers.segments(engine)
-    found, names, rows = fit.with_customers(
-        found | order.trees, matrix, read.log, shop.customer_secret, segments, config.lists.depth
-    )
-    parameters = {
-        **fit.parameters(matrix, config, dict(zip(BLENDED, order.blend.tolist(), strict=True))),
-        "segments": names, "database_id": shop.database_id, "last_revision": read.up_to,
-    }  # fmt: skip
-    return _Fitted(matrix, found, parameters, rows, fit.assemble(version, found, parameters))
-
-
-def _finish(fitted: _Fitted, read: Given, config: Config, progress: Progress) -> _Fitted:
-    """Return it with the finished lists of all customers."""
-    progress.step("finishing lists", len(fitted.rows))
-    available = eligibility.Availability(*live.columns(read.catalogue, fitted.model.item_ids))
-    shelf = eligibility.shelf(available, time.time(), fitted.found["karma"])
-    lists = fit.finish(fitted.model, fitted.matrix, fitted.rows, shelf, progress.at, config.threads)
-    found = fitted.found | lists
-    model = fit.assemble(fitted.model.version, found, fitted.parameters)
-    return _Fitted(fitted.matrix, found, fitted.parameters, fitted.rows, model)
-
-
-def _manifest(
-    read: Given, config: Config, fitted: _Fitted, found: Evaluation, judged: dict[str, Any]
-) -> dict[str, Any]:
-    at = read.log.events.at
-    first, last = (datetime.fromtimestamp(int(one), UTC).isoformat() for one in (at.min(), at.max()))
+def _manifest(read: Given, config: Config, fitted: Built, found: Evaluation, judged: dict[str, Any]) -> dict[str, Any]:
     return {
-        "engine": "local", "ordering": found.order.name, "note": found.order.note, "published_at": time.time(),
-        "parameters": fitted.parameters, "metrics": found.table, "evaluation": found.detail, "gate": judged,
-        "counts": _counts(read, fitted), "window": {"first": first, "last": last},
-        "configuration": config.model_dump(),
+        **build.manifest(fitted, read), "ordering": found.order.name, "note": found.order.note,
+        "metrics": found.table, "evaluation": found.detail, "gate": judged, "configuration": config.model_dump(),
     }  # fmt: skip
-
-
-def _counts(read: Given, fitted: _Fitted) -> dict[str, int]:
-    people, items = fitted.matrix.shape
-    return {"interactions": len(read.log), "customers": people, "items": items}

@@ -25,9 +25,13 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instea
 def train(
     config: Configuration = None,
     force: Annotated[bool, typer.Option("--force", help="Publish also what the gate refuses; it is recorded.")] = False,
+    incremental: Annotated[
+        bool, typer.Option("--incremental", help="Bring the version in use up to date without learning anew: hourly.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Train on the store and publish. Exit 0: published; 2: bad input; 3: refused by the gate; nothing published."""
+    from training import incremental as increments
     from training import run
     from training.config import load
 
@@ -35,7 +39,8 @@ def train(
     chosen = load(config or configs_folder() / "training.yaml")
     engine = opening.existing(settings.sql_url)
     with Bars() as bars:
-        outcome = run.train(engine, settings.artifact_root, chosen, bars, force=force)
+        job = increments.train if incremental else run.train
+        outcome = job(engine, settings.artifact_root, chosen, bars, force=force)
     if as_json:
         print(json.dumps(asdict(outcome) | {"folder": str(outcome.folder)}, indent=1))
     else:

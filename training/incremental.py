@@ -1,0 +1,117 @@
+"""Incremental: the version in use brought up to date, without learning anything anew.
+
+Counted again: what customers have, what sells and is bought again, returns, segments; and everybody's list is finished
+again, also of customers who are new since. Kept: the factors, the neighbours, what is bought together, the order and
+which items there are. An item that is new since waits for the next full run; in the lists of what is new it is at once.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+
+from recsvc import artifact
+from recsvc.artifact import Array
+from recsvc.errors import InvalidRequest
+from recsvc.store import facts
+from training import build, fit, given
+from training import matrix as matrices
+from training.config import Config
+from training.content import of_catalogue
+from training.evaluate import Clock
+from training.gate import arrays, data
+from training.gate.checks import verdict
+from training.given import Given
+from training.matrix import Matrix
+from training.production import in_use
+from training.progress import Progress
+from training.report import collect
+from training.run import Outcome
+from training.sources import Log
+
+
+def train(engine: sa.Engine, artifacts: Path, config: Config, progress: Progress, *, force: bool = False) -> Outcome:
+    """Publish the version in use with what the store holds now. The recipe is that version's.
+
+    Args:
+        config: only `source`, `gate` and `threads` are taken from it.
+        force: publish also what the gate refuses, and say so in the manifest.
+
+    Raises:
+        InvalidRequest: there is no version in use, or nothing to learn from.
+        Refused: by the gate; nothing is published.
+    """
+    clock = Clock()
+    shop = facts.ensure(engine)
+    production = in_use(artifacts, shop)
+    if production is None:
+        raise InvalidRequest("incremental: there is no version in use to start from; train without --incremental first")
+    base = production.model
+    recipe = _recipe(base.manifest, config)
+    read = given.read(engine, recipe, progress)
+    checks = data.of_data(read.log, read.catalogue.items, production, config.gate, time.time())
+    verdict(checks, force)
+    read = replace(read, log=of_items(read.log, base.item_ids, read))
+    clock.lap("read")
+    matrix, found = counted(base.a, read.log, recipe)
+    blend = dict(base.manifest["parameters"]["blend"])
+    version = artifact.new_version(datetime.now(UTC))
+    built = build.of_arrays(read, recipe, matrix, found, blend, version, engine, shop)
+    clock.lap("count")
+    built = build.finished(built, read, recipe, progress)
+    clock.lap("lists")
+    checks += arrays.of_arrays(built.found, built.matrix.shape, production)
+    checks += arrays.of_model(built.model, built.matrix, built.rows, recipe.seed)
+    kept = {name: base.manifest[name] for name in ("ordering", "note", "metrics", "evaluation", "configuration")}
+    full = base.manifest.get("incremental_on", base.version)
+    manifest = build.manifest(built, read) | kept | {"gate": verdict(checks, force), "incremental_on": full}
+    manifest["report"] = collect.collect(
+        engine, read, artifact.Artifact(version, manifest, built.found), production, clock.laps
+    )
+    progress.step("publishing")
+    folder = artifact.publish(artifacts, version, built.found, manifest)
+    clock.lap("publish")
+    asked = int(manifest["evaluation"].get("customers", 0))
+    return Outcome(
+        version, folder, manifest["metrics"], blend, f"{manifest['note']}; incremental on {full}", asked,
+        manifest["counts"], clock.laps, manifest["gate"],
+    )  # fmt: skip
+
+
+def _recipe(manifest: dict[str, Any], config: Config) -> Config:
+    recipe = Config.model_validate(manifest["configuration"])
+    history = recipe.history.model_copy(update={"visit_decay": manifest["parameters"]["visit_decay"]})
+    mine = {name: getattr(config, name) for name in ("source", "gate", "threads")}
+    return recipe.model_copy(update={"history": history, **mine})
+
+
+def of_items(log: Log, item_ids: list[str], read: Given) -> Log:
+    """Return the part of a log that is about some items, with these as its codes, in their order."""
+    known = {item_id: row for row, item_id in enumerate(item_ids)}
+    row_of = np.array([known.get(item_id, -1) for item_id in log.item_ids], np.int32)
+    part = log.part(row_of[log.events.item_rows] >= 0)
+    events = replace(part.events, item_rows=row_of[part.events.item_rows])
+    _, content = of_catalogue(item_ids, read.catalogue.items.values(), np.inf)
+    # All items have a row, those too of which nothing is known any more.
+    content = replace(content, new=np.arange(len(item_ids), dtype=np.int32))
+    return replace(part, item_ids=item_ids, events=events, content=content)
+
+
+def counted(base: dict[str, Array], log: Log, config: Config) -> tuple[Matrix, dict[str, Array]]:
+    """Return the matrix of a log in the item rows of a model, and the model's item arrays brought up to date.
+
+    Args:
+        base: the arrays of the model.
+        log: from `of_items`.
+    """
+    matrix = matrices.build(log, config)
+    kept = {
+        name: one for name, one in base.items() if not name.startswith(("own_", "finished_", "customer_", "segment_"))
+    }
+    return matrix, kept | fit.counted(log, matrix, config)
