@@ -113,6 +113,12 @@ class Lists(_Strict):
     depth: int = Field(100, ge=1, le=1000)
 
 
+class Publish(_Strict):
+    """What is kept of what was published."""
+
+    keep: int = Field(5, ge=1, le=1000)
+
+
 class Config(_Strict):
     """The whole file; the comments in `configs/training.yaml` say what each field does."""
 
@@ -129,6 +135,7 @@ class Config(_Strict):
     catalogue: Catalogue = Catalogue()
     holdout: Holdout = Holdout()
     lists: Lists = Lists()
+    publish: Publish = Publish()
     blend: dict[str, float] = Field(
         default_factory=lambda: {"collaborative": 0.05, "neighbours": 0.02, "repeat": 1.0, "popularity": 0.05}
     )

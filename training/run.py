@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +25,8 @@ from training.models import registry
 from training.progress import Progress
 from training.sources import Log, from_store, with_catalogue
 
+Publish = Callable[[Path, str, dict[str, Array], dict[str, Any]], Path]
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -40,8 +43,13 @@ class Outcome:
     seconds: dict[str, float]
 
 
-def train(engine: sa.Engine, artifacts: Path, config: Config, progress: Progress) -> Outcome:
+def train(
+    engine: sa.Engine, artifacts: Path, config: Config, progress: Progress, publish: Publish = artifact.publish
+) -> Outcome:
     """Train on the store and publish.
+
+    Args:
+        publish: `artifact.publish`, or `artifact.write` where the version in use is to stay.
 
     Raises:
         InvalidRequest: there is nothing to learn from; says what is missing.
@@ -76,9 +84,9 @@ def train(engine: sa.Engine, artifacts: Path, config: Config, progress: Progress
     progress.step("publishing")
     counts = {"interactions": len(log), "customers": matrix.shape[0], "items": matrix.shape[1]}
     manifest = _manifest(log, config, parameters, table, counts, order)
-    folder = artifact.publish(artifacts, version, found, manifest)
+    folder = publish(artifacts, version, found, manifest)
     clock.lap("publish")
-    return Outcome(version, folder, table, parameters["blend"], order.note, measured_on, counts, clock.laps)
+    return Outcome(folder.name, folder, table, parameters["blend"], order.note, measured_on, counts, clock.laps)
 
 
 def _measure(log: Log, config: Config, progress: Progress, clock: _Clock) -> tuple[learn.Order, dict[str, Any], int]:
