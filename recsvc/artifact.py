@@ -156,14 +156,34 @@ def read(root: Path, version: str) -> Artifact:
     try:
         content = (folder / "manifest.json").read_bytes()
         manifest = parse_manifest(content, version)
-        names = [_file(name) for name in manifest["arrays"]]
-        with verified.once(root, version, names, content) as needed:
-            arrays = {name: _read_array(folder, name, entry, needed) for name, entry in manifest["arrays"].items()}
-    except ArtifactInvalid:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        with verified.once(root, version, files(manifest), content) as needed:
+            return Artifact(version, manifest, _read_arrays(folder, manifest, needed))
+    except OSError as error:
         raise ArtifactInvalid(f"{version}: {type(error).__name__}: {error}") from error
-    return Artifact(version, manifest, arrays)
+
+
+def verify(folder: Path, version: str) -> None:
+    """Compare every file of a folder that is to become `version` with its manifest.
+
+    Raises:
+        ArtifactInvalid: as `read`.
+    """
+    try:
+        _read_arrays(folder, parse_manifest((folder / "manifest.json").read_bytes(), version), True)
+    except OSError as error:
+        raise ArtifactInvalid(f"{version}: {type(error).__name__}: {error}") from error
+
+
+def files(manifest: dict[str, Any]) -> list[str]:
+    """Return the names of a version's files besides its manifest.
+
+    Raises:
+        ArtifactInvalid: the manifest names no arrays, or one that is no name.
+    """
+    arrays = manifest.get("arrays")
+    if not isinstance(arrays, dict):
+        raise ArtifactInvalid(f"{manifest['version']}: the manifest has no arrays")
+    return [_file(name) for name in arrays]
 
 
 def read_manifest(root: Path, version: str) -> dict[str, Any]:
@@ -212,6 +232,14 @@ def _file(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise ArtifactInvalid(f"{name!r}: not an array name")
     return f"{name}.npy"
+
+
+def _read_arrays(folder: Path, manifest: dict[str, Any], unverified: bool) -> dict[str, Array]:
+    files(manifest)
+    try:
+        return {name: _read_array(folder, name, entry, unverified) for name, entry in manifest["arrays"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise ArtifactInvalid(f"{manifest['version']}: {type(error).__name__}: {error}") from error
 
 
 def _read_array(folder: Path, name: str, entry: dict[str, Any], unverified: bool) -> Array:

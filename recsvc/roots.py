@@ -23,9 +23,12 @@ _POINTER: Final = re.compile(r"\.current\.\d+")
 
 
 @contextmanager
-def alone(root: Path) -> Iterator[None]:
-    """Be the only process, and thread, that changes the names in `root`: for milliseconds. Waits for others."""
-    with (root / ".lock").open("a") as file:
+def alone(root: Path, name: str = ".lock") -> Iterator[None]:
+    """Be the only process, and thread, that is within such a block. Waits for others.
+
+    `.lock` is for who changes the names in `root`, for milliseconds; what takes longer has a lock of its own.
+    """
+    with (root / name).open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
