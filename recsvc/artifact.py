@@ -88,7 +88,7 @@ def point(root: Path, version: str, how: str = promotions.PROMOTED) -> None:
         pointer = root / f".current.{os.getpid()}"
         roots.write_synced(pointer, f"{version}\n".encode())
         pointer.replace(root / "current")
-        roots.sync_folder(root)
+        roots.sync(root)
 
 
 def earlier(root: Path) -> list[str]:
@@ -116,7 +116,7 @@ def retain(root: Path, keep: int) -> list[str]:
         gone = [one for one in versions(root)[keep:] if one not in kept]
         for one in gone:
             roots.remove(root, one)
-        roots.sync_folder(root)
+        roots.sync(root)
     return gone
 
 
@@ -133,6 +133,15 @@ def current(root: Path) -> str | None:
     if not VERSION_PATTERN.fullmatch(text):
         raise ArtifactInvalid("current: does not hold a version name")
     return text
+
+
+def pointed(root: Path) -> tuple[int, int] | None:
+    """Return what tells one replacement of the pointer from the next, or None when there is no pointer."""
+    try:
+        stat = (root / "current").stat()
+    except OSError:
+        return None
+    return stat.st_ino, stat.st_mtime_ns
 
 
 def versions(root: Path) -> list[str]:

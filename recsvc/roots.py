@@ -76,13 +76,13 @@ def settle(folder: Path, version: str) -> Path:
     Raises:
         FileExistsError: the version exists.
     """
-    sync_folder(folder)
+    sync(folder)
     root = folder.parent
     with alone(root):
         if (root / version).exists():
             raise FileExistsError(f"{version}: exists, and a published version never changes")
         folder.rename(root / version)
-        sync_folder(root)
+        sync(root)
     return root / version
 
 
@@ -102,9 +102,9 @@ def write_synced(path: Path, content: bytes, mode: str = "wb") -> None:
         os.fsync(file.fileno())
 
 
-def sync_folder(folder: Path) -> None:
-    """Have the names in a folder on the disk."""
-    handle = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Have a file, or the names in a folder, on the disk."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

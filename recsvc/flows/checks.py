@@ -78,8 +78,7 @@ def model(root: Path, database_id: str | None, now: float) -> Finding:
         manifest = artifact.read(root, version).manifest
         made_from, age = manifest["parameters"]["database_id"], now - float(manifest["published_at"])
     except (ArtifactInvalid, OSError, KeyError, TypeError, ValueError) as error:
-        older = [one for one in artifact.versions(root)][1:2]
-        back = f", or write {older[0]} into `current`" if older else ""
+        back = ", or go back: python -m training rollback" if artifact.earlier(root) else ""
         return Finding("model", FAIL, f"cannot be read: {error}", train + back)
     days = f"{version}, {max(age, 0) / 86400:.1f} days old"
     if database_id is not None and made_from != database_id:

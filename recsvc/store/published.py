@@ -51,8 +51,10 @@ class Published:
 
     def listing(self, now: float) -> Listing:
         """Return every version, newest first: `version`, `current`, `published_at` (epoch seconds), `age_seconds`,
-        `ordering`, `metrics` of what orders, `customers`, `items`, `interactions`, `bytes`, `problem`. What the manifest
-        does not say is None; where it cannot be read `problem` says why."""
+        `ordering`, `metrics` of what orders, `customers`, `items`, `interactions`, `bytes`, `problem`.
+
+        What the manifest does not say is None; where it cannot be read `problem` says why.
+        """
         away, theirs, current = "", {}, None
         if self.remote is not None:
             try:
@@ -149,7 +151,7 @@ class Published:
                     raise ArtifactInvalid(f"{version}: a file is missing in the remote: {error}") from None
                 artifact.verify(folder, version)
                 for name in names:
-                    roots.sync_folder(folder / name)
+                    roots.sync(folder / name)
                 roots.settle(folder, version)
         log.info("model pulled", version=version)
 
@@ -168,15 +170,15 @@ class Published:
         return NotFound(f"version: {shorten(version)} does not exist{nearest}", {"version": "does not exist"})
 
     def _described(self, version: str, current: bool, now: float, theirs: dict[str, int]) -> dict[str, Any]:
+        manifest: dict[str, Any] = {}
+        problem: str | None = None
         try:
             if (self.root / version).exists() or self.remote is None:
                 manifest = artifact.read_manifest(self.root, version)
             else:
                 manifest = artifact.parse_manifest(self.remote.manifest(version), version)
         except (ArtifactInvalid, NotFound, Unavailable) as error:
-            manifest, problem = {}, error.message
-        else:
-            problem = None
+            problem = error.message
         return {
             "version": version, "current": current, **_said(manifest, now),
             "bytes": theirs[version] if version in theirs else _bytes(self.root / version), "problem": problem,

@@ -13,6 +13,7 @@ from recsvc.store import opening
 from training.benchmark import command as benchmark
 from training.cli.bars import Bars, console
 from training.cli.demo import demo
+from training.cli.models import models, promote, rollback
 from training.cli.train import train
 from training.errors import Busy, Refused
 
@@ -39,6 +40,9 @@ def _recipe(task: Task, config: Config, progress: Progress) -> Rankings:
 
 
 app.command()(train)
+app.command()(models)
+app.command()(promote)
+app.command()(rollback)
 app.command()(demo)
 app.add_typer(benchmark.build(_recipe, Bars), name="benchmark")
 

@@ -10,24 +10,33 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from recsvc import artifact
 from recsvc.settings import configs_folder
 from recsvc.settings import load as load_settings
-from recsvc.store import opening
+from recsvc.store import opening, published
 from training.cli.bars import Bars
 
 
 def train(
     config: Annotated[Path | None, typer.Option(help="Configuration; default: configs/training.yaml.")] = None,
+    promote: Annotated[bool, typer.Option("--promote/--no-promote", help="Take the new version into use.")] = True,
 ) -> None:
-    """Train on the store and publish. Exit 0: published; 2: bad input, nothing published."""
+    """Train on the store and publish. Exit 0: published; 2: bad input, nothing published; 4: another run is on."""
     from training import run
     from training.config import load
+    from training.lock import held
 
     settings = load_settings()
     chosen = load(config or configs_folder() / "training.yaml")
     engine = opening.existing(settings.sql_url)
-    with Bars() as bars:
-        outcome = run.train(engine, settings.artifact_root, chosen, bars)
+    store = published.opened(settings)
+    with held(store.root), Bars() as bars:
+        outcome = run.train(engine, store.root, chosen, bars, artifact.write)
+        bars.step("publishing", None)
+        store.upload(outcome.version)
+        if promote:
+            store.use(outcome.version)
+        store.retain(chosen.publish.keep)
     _report(outcome)
 
 
