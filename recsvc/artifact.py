@@ -71,7 +71,7 @@ def write(root: Path, version: str, arrays: dict[str, Array], manifest: dict[str
     """
     with roots.beside(root, version) as (beside, name):
         entries = {one: _write_array(beside, one, array) for one, array in sorted(arrays.items())}
-        full = {**manifest, "format": FORMAT, "version": name, "arrays": entries}
+        full = sealed({**manifest, "format": FORMAT, "version": name, "arrays": entries})
         roots.write_synced(beside / "manifest.json", json.dumps(full, indent=1, ensure_ascii=False).encode())
         return roots.settle(beside, name)
 
@@ -199,7 +199,7 @@ def read_manifest(root: Path, version: str) -> dict[str, Any]:
     """Return what a version says of itself, without looking at its arrays.
 
     Raises:
-        ArtifactInvalid: missing, no manifest, of another version or of another format.
+        ArtifactInvalid: missing, damaged, of another version or of another format.
     """
     try:
         return parse_manifest((root / version / "manifest.json").read_bytes(), version)
@@ -221,7 +221,15 @@ def parse_manifest(content: bytes, version: str) -> dict[str, Any]:
         raise ArtifactInvalid(f"{version}: the manifest is of another version")
     if manifest.get("format") != FORMAT:
         raise ArtifactInvalid(f"{version}: format {manifest.get('format')!r}, this reader knows {FORMAT}")
+    if manifest.get("sha256") != sealed(manifest)["sha256"]:
+        raise ArtifactInvalid(f"{version}: the manifest differs from its checksum, or has none")
     return manifest
+
+
+def sealed(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Return a manifest with the checksum of all it says, `sha256`, as it is after a turn through JSON."""
+    said = json.loads(json.dumps({name: value for name, value in manifest.items() if name != "sha256"}))
+    return {**said, "sha256": hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()}
 
 
 def _write_array(folder: Path, name: str, array: Array) -> dict[str, Any]:

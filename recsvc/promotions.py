@@ -26,12 +26,10 @@ def addition(record: str, in_use: str | None, version: str, how: str, now: datet
     """
     lines = "" if not record or record.endswith("\n") else "\n"  # after a line that a kill cut short
     at = f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
-    last = _LINE.fullmatch(record.rstrip("\n").rpartition("\n")[2])
-    if in_use and (last is None or last[2] != in_use):
+    before, trail = _trails(record)
+    if in_use and trail[-1:] != [in_use]:
         # The last line never came true, or the pointer was written by hand: say what was in use before this.
-        trail = steps(record, in_use)
-        came_true = last is None or last[2] in trail
-        lines += f"{at} {in_use} {PROMOTED if came_true else ROLLED_BACK}\n"
+        lines += f"{at} {in_use} {ROLLED_BACK if before[-1:] == [in_use] else PROMOTED}\n"
     return f"{lines}{at} {version} {how}\n"
 
 
@@ -44,18 +42,21 @@ def steps(record: str, in_use: str | None) -> list[str]:
         record: the content of the file; lines that are none are passed over.
         in_use: what the pointer names.
     """
+    before, trail = _trails(record)
+    if in_use is None or trail[-1:] == [in_use]:
+        return trail
+    return before if before[-1:] == [in_use] else [*trail, in_use]
+
+
+def _trails(record: str) -> tuple[list[str], list[str]]:
+    """Return the steps without the last line, and with it."""
     before: list[str] = []
     trail: list[str] = []
     for line in record.splitlines():
         found = _LINE.fullmatch(line)
-        if found is None:
-            continue
-        before, trail = trail, _taken(trail, found[2], found[3])
-    if trail and trail[-1] != in_use and before and before[-1] == in_use:
-        return before
-    if in_use and (not trail or trail[-1] != in_use):
-        return [*trail, in_use]
-    return trail
+        if found is not None:
+            before, trail = trail, _taken(trail, found[2], found[3])
+    return before, trail
 
 
 def _taken(trail: list[str], version: str, how: str) -> list[str]:

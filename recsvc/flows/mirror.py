@@ -38,7 +38,9 @@ def _watch(shop: Shop) -> None:
             if time.monotonic() < rests_until:
                 continue
             try:
-                if shop.published.follow():
+                version = shop.published.follow()
+                if version:
+                    log.info("model pulled", version=version)
                     metrics.PULLS.labels("pulled").inc()
                 away = False
             except ArtifactInvalid as error:

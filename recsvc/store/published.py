@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from recsvc import artifact, promotions, roots
 from recsvc.artifact import Artifact
 from recsvc.errors import ArtifactInvalid, NotFound, Unavailable
@@ -20,8 +18,6 @@ from recsvc.intake import shorten
 from recsvc.roots import VERSION_PATTERN
 from recsvc.settings import Settings
 from recsvc.store.remote import Remote
-
-log = structlog.get_logger("recsvc.published")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +149,6 @@ class Published:
                 for name in names:
                     roots.sync(folder / name)
                 roots.settle(folder, version)
-        log.info("model pulled", version=version)
 
     def _drop(self, theirs: set[str], wanted: str) -> None:
         """Remove here what the remote has no more; what is newer than its current one may still be on its way there."""

@@ -106,7 +106,7 @@ def test_damage_is_refused(tmp_path: Path, damage: str) -> None:
         case "link":
             array.rename(tmp_path / "elsewhere")
             array.symlink_to(tmp_path / "elsewhere")
-    text = "{" if damage == "manifest" else json.dumps(manifest)
+    text = "{" if damage == "manifest" else json.dumps(artifact.sealed(manifest))
     (folder / "manifest.json").write_text(text)
     with pytest.raises(ArtifactInvalid):
         artifact.read(tmp_path, version)
