@@ -27,7 +27,7 @@ _OPTIONS: Final[dict[str, dict[str, Any]]] = {
     "s3": {"config_kwargs": {"connect_timeout": 3, "read_timeout": 20, "retries": {"max_attempts": 2}}},
 }
 _MANIFEST: Final = "manifest.json"
-_HALF_SECONDS: Final = 86400.0
+_UNFINISHED_SECONDS: Final = 86400.0
 
 
 class Remote:
@@ -107,12 +107,12 @@ class Remote:
             self._replace("current", f"{version}\n".encode())
 
     def remove(self, keep: set[str], newest: int) -> None:
-        """Remove all versions but those in `keep` and the `newest` so many, and what was left half a day ago."""
+        """Remove all versions but those in `keep` and the `newest` so many, and what was left unfinished a day ago."""
         files = self._files()
         whole = sorted({version for version, name in files if name == _MANIFEST}, reverse=True)
         half = {version for version, _ in files} - set(whole)
         gone = [version for version in whole[newest:] if version not in keep]
-        gone += [version for version in half if _age(version) > _HALF_SECONDS]
+        gone += [version for version in half if _age(version) > _UNFINISHED_SECONDS]
         with self._asking():
             for version in gone:
                 # Without its manifest it is not there any more, whenever this is cut short.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
@@ -12,20 +12,20 @@ from rich.console import Console
 from rich.table import Table
 
 from recsvc import promotions
-from recsvc.engine.model import from_artifact
 from recsvc.errors import ArtifactInvalid, InvalidRequest
 from recsvc.settings import load
-from recsvc.store import published
-from recsvc.store.published import Published
 from training.cli.bars import console
 from training.lock import held
+
+if TYPE_CHECKING:
+    from recsvc.store.published import Published
 
 _Json = Annotated[bool, typer.Option("--json", help="For machines.")]
 
 
 def models(as_json: _Json = False) -> None:
     """Show what is published, newest first."""
-    found = published.opened(load()).listing(time.time())
+    found = _opened().listing(time.time())
     if as_json:
         typer.echo(json.dumps({"current": found.current, "remote": found.away or None, "models": found.versions}))
         return
@@ -44,7 +44,7 @@ def models(as_json: _Json = False) -> None:
 
 def promote(version: Annotated[str, typer.Argument(help="A version, as `models` shows it.")]) -> None:
     """Take a version into use once it is verified. Services do so at their next look."""
-    store = published.opened(load())
+    store = _opened()
     with held(store.root):
         _verified(store, version)
         store.use(version)
@@ -53,7 +53,7 @@ def promote(version: Annotated[str, typer.Argument(help="A version, as `models` 
 
 def rollback(as_json: _Json = False) -> None:
     """Go back to the version that was in use before; again: further back. A damaged one is passed over."""
-    store = published.opened(load())
+    store = _opened()
     with held(store.root):
         left = store.listing(time.time()).current
         for version in store.earlier():
@@ -69,7 +69,15 @@ def rollback(as_json: _Json = False) -> None:
     typer.echo(json.dumps({"from": left, "to": version}) if as_json else f"{version}: in use, in place of {left}")
 
 
+def _opened() -> Published:
+    from recsvc.store import published
+
+    return published.opened(load())
+
+
 def _verified(store: Published, version: str) -> None:
+    from recsvc.engine.model import from_artifact
+
     from_artifact(store.fetch(version))
 
 

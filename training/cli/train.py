@@ -10,10 +10,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from recsvc import artifact
 from recsvc.settings import configs_folder
 from recsvc.settings import load as load_settings
-from recsvc.store import opening, published
+from recsvc.store import opening
 from training.cli.bars import Bars
 
 
@@ -22,6 +21,8 @@ def train(
     promote: Annotated[bool, typer.Option("--promote/--no-promote", help="Take the new version into use.")] = True,
 ) -> None:
     """Train on the store and publish. Exit 0: published; 2: bad input, nothing published; 4: another run is on."""
+    from recsvc import artifact
+    from recsvc.store import published
     from training import run
     from training.config import load
     from training.lock import held
