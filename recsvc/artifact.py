@@ -168,7 +168,7 @@ def read(root: Path, version: str) -> Artifact:
         with verified.once(root, version, files(manifest), content) as needed:
             return Artifact(version, manifest, _read_arrays(folder, manifest, needed))
     except OSError as error:
-        raise ArtifactInvalid(f"{version}: {type(error).__name__}: {error}") from error
+        raise _unreadable(version, error) from error
 
 
 def verify(folder: Path, version: str) -> None:
@@ -180,7 +180,7 @@ def verify(folder: Path, version: str) -> None:
     try:
         _read_arrays(folder, parse_manifest((folder / "manifest.json").read_bytes(), version), True)
     except OSError as error:
-        raise ArtifactInvalid(f"{version}: {type(error).__name__}: {error}") from error
+        raise _unreadable(version, error) from error
 
 
 def files(manifest: dict[str, Any]) -> list[str]:
@@ -204,7 +204,7 @@ def read_manifest(root: Path, version: str) -> dict[str, Any]:
     try:
         return parse_manifest((root / version / "manifest.json").read_bytes(), version)
     except OSError as error:
-        raise ArtifactInvalid(f"{version}: {type(error).__name__}: {error}") from error
+        raise _unreadable(version, error) from error
 
 
 def parse_manifest(content: bytes, version: str) -> dict[str, Any]:
@@ -243,6 +243,12 @@ def _write_array(folder: Path, name: str, array: Array) -> dict[str, Any]:
         file.flush()
         os.fsync(file.fileno())
     return {"shape": list(array.shape), "dtype": array.dtype.name, "bytes": path.stat().st_size, "sha256": _hash(path)}
+
+
+def _unreadable(version: str, error: OSError) -> ArtifactInvalid:
+    # The file's name alone: where the folder lies is not for everybody who may ask for the reason.
+    name = Path(str(error.filename)).name if error.filename else "a file"
+    return ArtifactInvalid(f"{version}: {name}: {error.strerror or type(error).__name__}")
 
 
 def _file(name: str) -> str:
