@@ -17,7 +17,7 @@ from recsvc.concepts import BLENDED
 from recsvc.engine.eligibility import Shelf
 from recsvc.engine.model import Model
 from tests.planted import Quiet
-from training import evaluate, fit, learn
+from training import cases, fit, learn
 from training.config import Config
 from training.matrix import Matrix
 from training.sources import Log, from_table
@@ -100,11 +100,10 @@ def regret(of: Trained, later: list[Row]) -> float:
         found = {(people[one[0]], codes[one[1]]) for one in later if one[2] in kinds}
         return np.array(sorted(found), np.int64).reshape(-1, 2)
 
-    cases = evaluate.cases(
-        of.model, of.matrix, pairs({"purchase"}), lambda *_: None, regretted=pairs({"return", "dislike"})
-    )  # fmt: skip
-    rows = evaluate.table(cases, {of.order.name: of.order.scorer()}, of.order.name, 1)
-    return rows[of.order.name]["regret@10"]
+    truth = cases.Truth(pairs({"purchase"}), regretted=pairs({"return", "dislike"}))
+    asked = cases.ask(of.model, of.matrix, truth, lambda *_: None)
+    shown = [case.regretted[cases.top(of.order.scorer()(case))] for case in asked]
+    return float(np.mean([one.sum() / max(len(one), 1) for one in shown]))
 
 
 def overlap(one: Trained, other: Trained, names: list[str]) -> float:

@@ -28,12 +28,12 @@ from recsvc.store.customers import customers
 from recsvc.store.interactions import interactions as table
 from recsvc.store.sessions import sessions
 
-_WORDS = ("customer_id", "reason", "order_id")
+_WORDS = ("customer_id", "reason", "order_id", "channel")
 
 
 def interactions(engine: sa.Engine, up_to: int) -> Iterator[pa.RecordBatch]:
-    """Yield customer_id, item_id, kind, occurred_at, stars (0: none), reason, order_id and quantity of all
-    interactions with an item up to a revision, in the order of their numbers, but of customers who want no profile.
+    """Yield customer_id, item_id, kind, occurred_at, stars (0: none), reason, order_id, channel and quantity of
+    all interactions with an item up to a revision, in the order of their numbers, but of customers who want no profile.
 
     A session that was merged is its customer's; one that was not is nobody's, as is an order that names none: their
     customer_id is null.

@@ -113,6 +113,14 @@ class Lists(_Strict):
     depth: int = Field(100, ge=1, le=1000)
 
 
+class Gate(_Strict):
+    """What is refused; `training.gate` says why."""
+
+    shrink: float = Field(0.3, ge=0, le=1)
+    drop: float = Field(0.1, ge=0, le=1)
+    max_age_days: float = Field(7.0, gt=0)
+
+
 class Publish(_Strict):
     """What is kept of what was published."""
 
@@ -136,6 +144,7 @@ class Config(_Strict):
     holdout: Holdout = Holdout()
     lists: Lists = Lists()
     publish: Publish = Publish()
+    gate: Gate = Gate()
     blend: dict[str, float] = Field(
         default_factory=lambda: {"collaborative": 0.05, "neighbours": 0.02, "repeat": 1.0, "popularity": 0.05}
     )

@@ -1,226 +1,156 @@
-"""Evaluation through the engine that serves: what was bought later, ranked among all items.
+"""Evaluation: what customers bought on the held-back days, ranked by a model of the days before.
 
-Bought items are not masked: where people buy again what they bought before, masking hides most of the truth.
+Everything that is chosen (the blend, the ranker, the ageing of visits) is chosen on the days before too, so the
+held-back days took part in nothing that they measure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 
 from recsvc.artifact import Array
-from recsvc.concepts import BLENDED, Generator
-from recsvc.engine import karma, ranking
-from recsvc.engine.features import features
-from recsvc.engine.history import History
+from recsvc.engine.history import DAY, visits_of
 from recsvc.engine.model import Model
-from training import parallel
-from training.fit import BLOCK
+from training import cases, fit, learn, metrics
+from training.cases import Case, Truth
+from training.config import Config
 from training.matrix import Matrix
+from training.metrics import Measures
+from training.models import registry
+from training.progress import Progress
+from training.sources import Log
 
-K = 10
-NOTHING = np.empty((0, 2), np.int64)
-_RESAMPLES = 1000
-_DISCOUNTS = 1.0 / np.log2(np.arange(2, K + 2))
-_IDEALS = np.concatenate([[1.0], np.cumsum(_DISCOUNTS)])
+
+class Clock:
+    """Seconds of each part of a run, by name."""
+
+    def __init__(self) -> None:
+        self._last = time.perf_counter()
+        self.laps: dict[str, float] = {}
+
+    def lap(self, name: str) -> None:
+        """End a part; what has its name already grows."""
+        now = time.perf_counter()
+        self.laps[name], self._last = self.laps.get(name, 0.0) + now - self._last, now
 
 
 @dataclass(frozen=True, slots=True)
-class Scores:
-    """Per customer, (cases,) float64: recall@10 (of all that was bought), NDCG@10 (ideal over min(bought, 10)
-    positions), NDCG@10 among items never bought before, NaN for those who bought none, and regret@10: the share of
-    what is shown that the customer later returned, disliked or complained about."""
+class Evaluation:
+    """What was learnt and measured. order: how to order, learnt before the held-back days. asked: customers measured
+    on; with too few of them the rest is empty. ours: of the order. table: see `metrics.table`. detail: days, segments
+    and calibration, for the manifest."""
 
-    recall: Array
-    ndcg: Array
-    ndcg_new: Array
-    regret: Array
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One customer to measure on, over c candidates in ascending order of row, so that ties go as in serving.
-
-    said, heard: (generators, c) float32, see `ranking`. table: (c, f) float32, what the ranker sees. hits: (c,) bool,
-    bought later. bought: (c,) bool, bought before. regretted: (c,) bool, what `concepts.regrets`, later. karma: (c,)
-    float32, see `Model`. truth: how many items were bought later; truth_new: how many of
-    them never before.
-    """
-
-    said: Array
-    heard: Array
-    table: Array
-    hits: Array
-    bought: Array
-    regretted: Array
-    karma: Array
-    truth: int
-    truth_new: int
+    order: learn.Order
+    asked: int
+    cases: list[Case] = field(default_factory=list)
+    ours: Measures | None = None
+    table: dict[str, dict[str, float]] = field(default_factory=dict)
+    detail: dict[str, Any] = field(default_factory=dict)
 
 
-def cases(
-    model: Model,
-    matrix: Matrix,
-    pairs: Array,
-    progress: Callable[[int, int], None],
-    masked: bool = False,
-    regretted: Array = NOTHING,
-    threads: int = 1,
-) -> list[Case]:
-    """Return one case per customer with a history who bought something later.
-
-    Candidates are those of serving.
+def evaluate(
+    log: Log, config: Config, progress: Progress, clock: Clock, category: dict[str, str], end: float | None = None
+) -> Evaluation:
+    """Return how to order, and what that reached on the held-back days.
 
     Args:
-        matrix: the histories, in the item rows of the model.
-        pairs: (t, 2) codes of customer and item, distinct, sorted by customer: what was bought later.
-        masked: own items are not proposed.
-        regretted: (t, 2) as `pairs`: what was regretted later. Of customers who bought nothing later it is not asked.
-        threads: processes; 0 means one for each core.
+        category: item_id → the name under which its sales are measured.
+        end: epoch seconds; where the held-back days end, when not with the newest event.
     """
-    known = pairs[np.isin(pairs[:, 0], matrix.customer_codes)]
-    customers, starts = np.unique(known[:, 0], return_index=True)
-    truths = np.split(known[:, 1], starts[1:]) if len(customers) else []
-    rows = np.searchsorted(matrix.customer_codes, customers)
-    bounds = np.stack([np.searchsorted(regretted[:, 0], customers, side) for side in ("left", "right")], axis=1)
-
-    def asked(block: int) -> list[Case]:
-        part = slice(block * BLOCK, (block + 1) * BLOCK)
-        histories = [matrix.of(int(row)) for row in rows[part]]
-        return [
-            _case(model, history, proposed, matrix, codes, regretted[first:last, 1], masked)
-            for history, proposed, codes, (first, last) in zip(
-                histories, ranking.propose(model, histories), truths[part], bounds[part], strict=True
-            )
-        ]
-
-    found: list[Case] = []
-    for cases_of_block in parallel.in_blocks(asked, -(-len(customers) // BLOCK), threads):
-        found += cases_of_block
-        progress(len(found), len(customers))
-    return found
-
-
-def _case(
-    model: Model,
-    history: History,
-    proposed: ranking.Proposed,
-    matrix: Matrix,
-    codes: Array,
-    regretted: Array,
-    masked: bool,
-) -> Case:
-    allowed = model.a["karma"] > 0
-    allowed[history.item_rows[history.unwanted]] = False
-    if masked:
-        allowed[history.item_rows] = False
-    rows = ranking.shortlist(model, history, proposed, allowed)
-    at = _rows(matrix, codes)
-    before = history.item_rows[history.orders > 0]
-    return Case(
-        ranking.said(model, history, proposed, rows), ranking.heard(history, rows),
-        features(model, history, rows, proposed.collaborative[rows], proposed.neighbours[rows]),
-        np.isin(rows, at), np.isin(rows, before), np.isin(rows, _rows(matrix, regretted)), model.a["karma"][rows],
-        len(codes), len(codes) - int(np.isin(at, before).sum()),
-    )  # fmt: skip
+    end = float(log.events.at.max()) + 1.0 if end is None else end
+    test = end - config.split.test_days * DAY
+    before, later = log.between(0, test), log.between(test, end)
+    if not (before.events.purchases & (before.customers >= 0)).any():
+        return Evaluation(learn.order(log.between(0, end), config, progress), 0)
+    order = learn.order(before, config, progress)
+    clock.lap("learn the order")
+    model, matrix, found = _asked(before, later, order, progress)
+    if len(found) < config.split.min_customers:
+        return Evaluation(order, len(found))
+    progress.step("measuring", None)
+    catalogue = _catalogue(model, matrix)
+    measures = {name: metrics.measured(found, scorer, catalogue) for name, scorer in _scorers(order).items()}
+    table = metrics.table(measures, order.name, model.n_items, config.seed)
+    ours = measures[order.name]
+    labels = {"category": _categories(found, model, category), "channel": _channels(found, matrix, later)}
+    popular = measures["popularity"]
+    segments = {"activity": metrics.by_activity(found, ours, popular, config.seed)} | {
+        name: metrics.by_label(found, *given, ours, popular, config.seed) for name, given in labels.items() if given
+    }
+    detail = {
+        "customers": len(found), "days": config.split.test_days, "first": _day(test), "last": _day(end - 1.0),
+        "segments": segments, "calibration": metrics.calibration(found),
+    }  # fmt: skip
+    clock.lap("evaluate")
+    return Evaluation(order, len(found), found, ours, table, detail)
 
 
-def _rows(matrix: Matrix, codes: Array) -> Array:
-    """Return the item rows of codes, without those that the matrix does not know."""
-    at = np.searchsorted(matrix.item_codes, codes)
-    return np.asarray(at[matrix.item_codes[np.minimum(at, len(matrix.item_codes) - 1)] == codes])
+def _asked(before: Log, later: Log, order: learn.Order, progress: Progress) -> tuple[Model, Matrix, list[Case]]:
+    """Return the model of the days before, its matrix, and a case for each customer who bought later."""
+    config = order.config
+    progress.step("fitting, to measure on", registry.iterations(config))
+    matrix, arrays = fit.arrays(before, config, progress.at)
+    model = fit.assemble("", fit.without_customers(arrays, 1), fit.parameters(matrix, config, dict(config.blend)))
+    truth = _truth(later, config)
+    progress.step("ranking for customers to measure on", len(np.unique(truth.bought[:, 0])))
+    found = cases.ask(model, matrix, truth, lambda done, _: progress.at(done), order.masked, config.threads)
+    return model, matrix, found
 
 
-Scorer = Callable[[Case], Array]
+def _truth(later: Log, config: Config) -> Truth:
+    """Return what was bought and regretted later by as many customers as are to be measured on."""
+    bought = np.flatnonzero(later.events.purchases & (later.customers >= 0))
+    first, _ = visits_of(later.customers[bought], later.events.at[bought])
+    pairs = later.pairs(bought)
+    customers = np.unique(pairs[:, 0])
+    if len(customers) > config.split.customers:
+        chosen = np.random.default_rng(config.seed).choice(customers, config.split.customers, replace=False)
+        pairs = pairs[np.isin(pairs[:, 0], chosen)]
+    return Truth(pairs, later.pairs(bought[first == 0]), later.pairs(later.regretted & (later.customers >= 0)))
 
 
-def by_blend(blend: Array) -> Scorer:
-    """Return what scores a case by a blend. A blend of one generator alone is that generator as it is."""
-    if int(np.count_nonzero(blend)) == 1:
-        return lambda case: np.asarray(blend @ case.said)
-    return lambda case: karma.applied((case.said * case.heard * blend[:, None]).sum(axis=0), case.karma)
+def _scorers(order: learn.Order) -> dict[str, cases.Scorer]:
+    scorers = {**cases.alone(), "personal frequency": cases.by_frequency(), "blend": cases.by_blend(order.blend)}
+    return scorers | ({"ranker": order.scorer()} if order.trees else {})
 
 
-def score(cases: list[Case], scorer: Scorer) -> Scores:
-    """Return how well a scorer orders the candidates of each case."""
-    values = []
-    for case in cases:
-        total = scorer(case)
-        best = _top(total)
-        hits, regret = case.hits[best], case.regretted[best].sum() / max(len(best), 1)
-        ndcg_new = np.nan
-        if case.truth_new:
-            ndcg_new = _ndcg(case.hits[_top(np.where(case.bought, -np.inf, total))], case.truth_new)
-        values.append((hits.sum() / case.truth, _ndcg(hits, case.truth), ndcg_new, regret))
-    return Scores(*np.array(values).reshape(-1, 4).T)
+def _catalogue(model: Model, matrix: Matrix) -> metrics.Catalogue:
+    factors = model.a["factors"].T
+    lengths = np.linalg.norm(factors, axis=1, keepdims=True)
+    holders = np.bincount(matrix.history.item_rows[matrix.history.orders > 0], minlength=model.n_items)
+    return metrics.Catalogue(holders, matrix.shape[0], np.asarray(factors / np.maximum(lengths, 1e-12)))
 
 
-def _top(total: Array) -> Array:
-    return ranking.top_k(total, K)
+def _categories(found: list[Case], model: Model, category: dict[str, str]) -> tuple[list[Array], list[str]] | None:
+    names = sorted(set(category.values()))
+    if not names:
+        return None
+    code = {name: n for n, name in enumerate(names)}
+    of = np.array([code.get(category.get(item_id, ""), -1) for item_id in model.item_ids], np.int64)
+    return [of[case.truth_rows] for case in found], names
 
 
-def _ndcg(hits: Array, truth: int) -> float:
-    return float((hits * _DISCOUNTS[: len(hits)]).sum() / _IDEALS[min(truth, K)])
+def _channels(found: list[Case], matrix: Matrix, later: Log) -> tuple[list[Array], list[str]] | None:
+    """Return the channel through which each of the truth was bought, last."""
+    if later.channels is None or not (later.channels >= 0).any():
+        return None
+    named = np.flatnonzero(later.events.purchases & (later.customers >= 0) & (later.channels >= 0))
+    pairs = later.customers[named].astype(np.int64) << 32 | later.events.item_rows[named]
+    through = dict(zip(pairs.tolist(), later.channels[named].tolist(), strict=True))
+    labels = [
+        np.array(
+            [through.get(case.customer << 32 | code, -1) for code in matrix.item_codes[case.truth_rows].tolist()],
+            np.int64,
+        )
+        for case in found
+    ]
+    return labels, later.channel_names
 
 
-def choose_blend(cases: list[Case], start: Array, progress: Callable[[], None]) -> Array:
-    """Return the blend with the best mean NDCG@10 on `cases`, all items and never-bought items counting alike.
-
-    Counting all items only would reward a blend that proposes nothing new to those who always buy the same.
-    Coordinate search from `start`: each weight in turn is multiplied by a few factors or put to nought. The
-    repeat weight is the unit and stays. Cheap and deterministic.
-    """
-
-    def worth(blend: Array) -> float:
-        found = score(cases, by_blend(blend))
-        new = found.ndcg_new[~np.isnan(found.ndcg_new)]
-        return float(found.ndcg.mean() + (new.mean() if len(new) else 0.0))
-
-    best, top = start.copy(), worth(start)
-    for factors in ((0.0, 0.25, 0.5, 2.0, 4.0), (0.5, 2.0), (0.7, 1.4)):
-        for position in range(len(best)):
-            if BLENDED[position] is Generator.REPEAT:
-                continue
-            base = best[position] or start[position]
-            for factor in factors:
-                trial = best.copy()
-                trial[position] = base * factor
-                value = worth(trial)
-                if value > top:
-                    best, top = trial, value
-            progress()
-    return best
-
-
-def table(cases: list[Case], scorers: dict[str, Scorer], chosen: str, seed: int) -> dict[str, dict[str, float]]:
-    """Return per scorer recall@10, ndcg@10 and ndcg_new@10 with 95 % bootstrap intervals over customers, and the
-    paired lead in NDCG of the `chosen` one over it with its interval; regret@10 too where anything was regretted."""
-    regrets = any(case.regretted.any() for case in cases)
-    rng = np.random.default_rng(seed)
-    draws = rng.integers(0, len(cases), (_RESAMPLES, len(cases)))
-    scores = {name: score(cases, scorer) for name, scorer in scorers.items()}
-    results = {}
-    for name, found in scores.items():
-        results[name] = {
-            **_interval("recall@10", found.recall, draws), **_interval("ndcg@10", found.ndcg, draws),
-            **_interval("ndcg_new@10", found.ndcg_new, draws),
-            **_interval("lead", scores[chosen].ndcg - found.ndcg, draws),
-        }  # fmt: skip
-        if regrets:
-            results[name] |= _interval("regret@10", found.regret, draws)
-    return results
-
-
-def alone() -> dict[str, Scorer]:
-    """Return a scorer for each generator by itself."""
-    return {name.value: by_blend(np.eye(len(BLENDED), dtype=np.float32)[i]) for i, name in enumerate(BLENDED)}
-
-
-def _interval(name: str, values: Array, draws: Array) -> dict[str, float]:
-    """Return mean, low and high; customers for whom the value is not defined (NaN) do not count."""
-    if np.isnan(values).all():
-        return {name: 0.0, f"{name}_low": 0.0, f"{name}_high": 0.0}
-    low, high = np.nanquantile(np.nanmean(values[draws], axis=1), [0.025, 0.975])
-    return {name: float(np.nanmean(values)), f"{name}_low": float(low), f"{name}_high": float(high)}
+def _day(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")

@@ -1,4 +1,4 @@
-"""One training run: read → check → split by time → learn the order → evaluate → fit on all days → publish."""
+"""One training run: read → check → split by time → learn the order → evaluate → gate → fit on all days → publish."""
 
 from __future__ import annotations
 
@@ -9,29 +9,33 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import sqlalchemy as sa
 
 from recsvc import artifact
 from recsvc.artifact import Array
 from recsvc.concepts import BLENDED
 from recsvc.engine import eligibility
-from recsvc.engine.history import DAY
-from recsvc.errors import InvalidRequest
-from recsvc.store import customers, facts, interactions, live
-from training import evaluate, fit, learn
+from recsvc.engine.model import Model
+from recsvc.store import customers, facts, live
+from training import evaluate, fit, given
 from training.config import Config
+from training.evaluate import Clock, Evaluation
+from training.gate import arrays, data, scores
+from training.gate.checks import verdict
+from training.given import Given
+from training.learn import Order
+from training.matrix import Matrix
 from training.models import registry
+from training.production import in_use, recipe_in_use
 from training.progress import Progress
-from training.sources import Log, from_store, with_catalogue
 
 Publish = Callable[[Path, str, dict[str, Array], dict[str, Any]], Path]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run published. table: see `evaluate.table`; empty where there was too little to measure on.
-    note: how candidates are ordered, and why."""
+    """What a run published. table: see `metrics.table`; empty where there was too little to measure on.
+    note: how candidates are ordered, and why. gate: see `gate.checks.verdict`."""
 
     version: str
     folder: Path
@@ -41,138 +45,103 @@ class Outcome:
     measured_on: int
     counts: dict[str, int]
     seconds: dict[str, float]
+    gate: dict[str, Any]
 
 
 def train(
-    engine: sa.Engine, artifacts: Path, config: Config, progress: Progress, publish: Publish = artifact.publish
-) -> Outcome:
+    engine: sa.Engine, artifacts: Path, config: Config, progress: Progress, *, force: bool = False,
+    publish: Publish = artifact.publish,
+) -> Outcome:  # fmt: skip
     """Train on the store and publish.
 
     Args:
         publish: `artifact.publish`, or `artifact.write` where the version in use is to stay.
+        force: publish also what the gate refuses, and say so in the manifest.
 
     Raises:
         InvalidRequest: there is nothing to learn from; says what is missing.
+        Refused: by the gate; nothing is published.
     """
-    clock = _Clock()
+    clock = Clock()
     shop = facts.ensure(engine)
-    up_to = interactions.newest_revision(engine)
-    progress.step("reading interactions", up_to)
-    log = from_store(engine, config.weights, up_to, progress.at)
-    _check(log)
-    catalogue = live.load_catalogue(engine, 0)
-    log = with_catalogue(log, catalogue.items.values(), config.catalogue.new_days)
+    read = given.read(engine, config, progress)
+    production = in_use(artifacts, shop)
+    checks = data.of_data(read.log, read.catalogue.items, production, config.gate, time.time())
+    verdict(checks, force)
     clock.lap("read")
-    order, table, measured_on = _measure(log, config, progress, clock)
-    config = order.config
-    matrix, found = _fit(log, config, progress, "fitting on all days")
-    found |= order.trees
+    found = evaluate.evaluate(read.log, config, progress, clock, read.category)
+    beside = recipe_in_use(read, config, production, found, progress, clock)
+    checks += scores.of_scores(found, production, None if beside is None else beside.ndcg, config)
+    verdict(checks, force)
+    version = artifact.new_version(datetime.now(UTC))
+    fitted = _fit(read, found.order, version, engine, shop, progress)
+    checks += arrays.of_arrays(fitted.found, fitted.matrix.shape, production)
+    verdict(checks, force)
     clock.lap("fit")
+    fitted = _finish(fitted, read, config, progress)
+    clock.lap("lists")
+    checks += arrays.of_model(fitted.model, fitted.matrix, fitted.rows, config.seed)
+    manifest = _manifest(read, config, fitted, found, verdict(checks, force))
+    progress.step("publishing")
+    folder = publish(artifacts, version, fitted.found, manifest)
+    clock.lap("publish")
+    return Outcome(
+        folder.name, folder, found.table, fitted.parameters["blend"], found.order.note, found.asked,
+        manifest["counts"], clock.laps, manifest["gate"],
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitted:
+    """A model of all days with its finished lists. rows: matrix row of each customer row."""
+
+    matrix: Matrix
+    found: dict[str, Array]
+    parameters: dict[str, Any]
+    rows: Array
+    model: Model
+
+
+def _fit(read: Given, order: Order, version: str, engine: sa.Engine, shop: facts.Facts, progress: Progress) -> _Fitted:
+    """Return the model of all days, ordered as was learnt, with a list of nobody yet."""
+    config = order.config
+    progress.step("fitting on all days", registry.iterations(config))
+    matrix, found = fit.arrays(read.log, config, progress.at)
     segments = customers.segments(engine)
-    found, names, rows = fit.with_customers(found, matrix, log, shop.customer_secret, segments, config.lists.depth)
+    found, names, rows = fit.with_customers(
+        found | order.trees, matrix, read.log, shop.customer_secret, segments, config.lists.depth
+    )
     parameters = {
         **fit.parameters(matrix, config, dict(zip(BLENDED, order.blend.tolist(), strict=True))),
-        "segments": names, "database_id": shop.database_id, "last_revision": up_to,
+        "segments": names, "database_id": shop.database_id, "last_revision": read.up_to,
     }  # fmt: skip
-    version = artifact.new_version(datetime.now(UTC))
-    built = fit.assemble(version, found, parameters)
-    progress.step("finishing lists", len(rows))
-    available = eligibility.Availability(*live.columns(catalogue, built.item_ids))
-    shelf = eligibility.shelf(available, time.time(), found["karma"])
-    found |= fit.finish(built, matrix, rows, shelf, progress.at, config.threads)
-    clock.lap("lists")
-    progress.step("publishing")
-    counts = {"interactions": len(log), "customers": matrix.shape[0], "items": matrix.shape[1]}
-    manifest = _manifest(log, config, parameters, table, counts, order)
-    folder = publish(artifacts, version, found, manifest)
-    clock.lap("publish")
-    return Outcome(folder.name, folder, table, parameters["blend"], order.note, measured_on, counts, clock.laps)
+    return _Fitted(matrix, found, parameters, rows, fit.assemble(version, found, parameters))
 
 
-def _measure(log: Log, config: Config, progress: Progress, clock: _Clock) -> tuple[learn.Order, dict[str, Any], int]:
-    """Return how to order, the table of the held-back days and on how many customers they were measured.
-
-    The order is learnt on the days before the held-back ones, so the table's days never took part in a choice.
-    """
-    end = float(log.events.at.max()) + 1.0
-    test = end - config.split.test_days * DAY
-    before, later = log.between(0, test), log.between(test, end)
-    if not (before.customers >= 0).any() or not (before.events.purchases & (before.customers >= 0)).any():
-        return learn.order(log, config, progress), {}, 0
-    order = learn.order(before, config, progress)
-    config = order.config
-    clock.lap("learn the order")
-    pairs, regretted = _sampled(later.pairs(later.events.purchases), config), later.pairs(later.regretted)
-    matrix, found = _fit(before, config, progress, "fitting, to measure on")
-    built = fit.assemble("", fit.without_customers(found, 1), fit.parameters(matrix, config, dict(config.blend)))
-    progress.step("ranking for customers to measure on", None)
-    cases = evaluate.cases(
-        built, matrix, pairs, lambda done, total: _count(progress, done, total), order.masked, regretted,
-        config.threads,
-    )  # fmt: skip
-    if len(cases) < config.split.min_customers:
-        return order, {}, len(cases)
-    scorers = {**evaluate.alone(), "blend": evaluate.by_blend(order.blend)}
-    if order.trees:
-        scorers["ranker"] = order.scorer()
-    table = evaluate.table(cases, scorers, order.name, config.seed)
-    clock.lap("evaluate")
-    return order, table, len(cases)
-
-
-def _sampled(pairs: Array, config: Config) -> Array:
-    """Return the pairs of as many customers as are to be measured on, chosen at random where there are more."""
-    customers = np.unique(pairs[:, 0])
-    if len(customers) <= config.split.customers:
-        return pairs
-    chosen = np.random.default_rng(config.seed).choice(customers, config.split.customers, replace=False)
-    return pairs[np.isin(pairs[:, 0], chosen)]
-
-
-def _count(progress: Progress, done: int, total: int) -> None:
-    if done <= fit.BLOCK:
-        progress.step("ranking for customers to measure on", total)
-    progress.at(done)
-
-
-def _fit(log: Log, config: Config, progress: Progress, name: str) -> Any:
-    progress.step(name, registry.iterations(config))
-    return fit.arrays(log, config, progress.at)
-
-
-def _check(log: Log) -> None:
-    if not len(log):
-        raise InvalidRequest("nothing to learn from: the store holds no interaction that names an item")
-    if not log.events.purchases.any():
-        raise InvalidRequest("nothing to learn from: the store holds no purchase")
-    if not (log.customers >= 0).any():
-        raise InvalidRequest("nothing to learn from: no interaction in the store names a customer")
+def _finish(fitted: _Fitted, read: Given, config: Config, progress: Progress) -> _Fitted:
+    """Return it with the finished lists of all customers."""
+    progress.step("finishing lists", len(fitted.rows))
+    available = eligibility.Availability(*live.columns(read.catalogue, fitted.model.item_ids))
+    shelf = eligibility.shelf(available, time.time(), fitted.found["karma"])
+    lists = fit.finish(fitted.model, fitted.matrix, fitted.rows, shelf, progress.at, config.threads)
+    found = fitted.found | lists
+    model = fit.assemble(fitted.model.version, found, fitted.parameters)
+    return _Fitted(fitted.matrix, found, fitted.parameters, fitted.rows, model)
 
 
 def _manifest(
-    log: Log,
-    config: Config,
-    parameters: dict[str, Any],
-    table: dict[str, Any],
-    counts: dict[str, int],
-    order: learn.Order,
+    read: Given, config: Config, fitted: _Fitted, found: Evaluation, judged: dict[str, Any]
 ) -> dict[str, Any]:
-    first, last = (
-        datetime.fromtimestamp(int(at), UTC).isoformat() for at in (log.events.at.min(), log.events.at.max())
-    )
+    at = read.log.events.at
+    first, last = (datetime.fromtimestamp(int(one), UTC).isoformat() for one in (at.min(), at.max()))
     return {
-        "engine": "local", "ordering": order.name, "note": order.note, "published_at": time.time(),
-        "parameters": parameters,
-        "metrics": table, "counts": counts, "window": {"first": first, "last": last},
+        "engine": "local", "ordering": found.order.name, "note": found.order.note, "published_at": time.time(),
+        "parameters": fitted.parameters, "metrics": found.table, "evaluation": found.detail, "gate": judged,
+        "counts": _counts(read, fitted), "window": {"first": first, "last": last},
         "configuration": config.model_dump(),
     }  # fmt: skip
 
 
-class _Clock:
-    def __init__(self) -> None:
-        self._last = time.perf_counter()
-        self.laps: dict[str, float] = {}
-
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self.laps[name], self._last = now - self._last, now
+def _counts(read: Given, fitted: _Fitted) -> dict[str, int]:
+    people, items = fitted.matrix.shape
+    return {"interactions": len(read.log), "customers": people, "items": items}

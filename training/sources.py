@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -29,8 +29,9 @@ class Log:
     customer_ids, item_ids: the distinct ids, codes point into them. customers: (e,) int32 codes, −1 where the
     interaction names nobody.
     events: the interactions, `item_rows` being item codes. returned: (e,) bool, a return, refund or cancel.
-    blamed, regretted: (e,) bool, what `concepts.blames` and `concepts.regrets`. content: what the catalogue says of the
-    items, when it was asked.
+    blamed, regretted: (e,) bool, what `concepts.blames` and `concepts.regrets`. channels: (e,) int32, index into
+    channel_names, −1 for none; None where nobody said. content: what the catalogue says of the items,
+    when it was asked.
     """
 
     customer_ids: list[str]
@@ -40,6 +41,8 @@ class Log:
     returned: Array
     blamed: Array
     regretted: Array
+    channels: Array | None = None
+    channel_names: list[str] = field(default_factory=list)
     content: Content | None = None
 
     def __len__(self) -> int:
@@ -51,8 +54,11 @@ class Log:
 
     def part(self, keep: Array) -> Log:
         """Return the part at which `keep`, (e,) bool, is true; codes keep their meaning."""
-        signs = (self.returned[keep], self.blamed[keep], self.regretted[keep])
-        return Log(self.customer_ids, self.item_ids, self.customers[keep], of(self.events, keep), *signs, self.content)
+        return replace(
+            self, customers=self.customers[keep], events=of(self.events, keep), returned=self.returned[keep],
+            blamed=self.blamed[keep], regretted=self.regretted[keep],
+            channels=None if self.channels is None else self.channels[keep],
+        )  # fmt: skip
 
     def pairs(self, where: Array) -> Array:
         """Return (t, 2) codes of customer and item, distinct, sorted, of the events at `where`,
@@ -110,7 +116,7 @@ def with_catalogue(log: Log, rows: Iterable[Any], new_days: int) -> Log:
 
 def from_table(table: pa.Table, weights: dict[str, float]) -> Log:
     """Return the log of a table with the columns customer_id, item_id, kind, occurred_at (microseconds), stars,
-    reason, order_id, quantity.
+    reason, order_id, quantity and perhaps channel.
 
     The log is the same in whatever order the rows stand: codes follow the order of the ids, events that of time.
     """
@@ -136,7 +142,11 @@ def from_table(table: pa.Table, weights: dict[str, float]) -> Log:
         orders=orders,
     )  # fmt: skip
     regretted = np.isin(kinds, [i for i, name in enumerate(names) if regrets(name)])
-    return Log(customer_ids, item_ids, customers, events, returned, blamed[order], regretted)
+    log = Log(customer_ids, item_ids, customers, events, returned, blamed[order], regretted)
+    if "channel" not in table.column_names:
+        return log
+    channels, names = _encode(table["channel"])
+    return replace(log, channels=channels[order], channel_names=names)
 
 
 def _said(says: Callable[[str, str | None], bool], table: pa.Table, kinds: Array, names: list[str]) -> Array:

@@ -112,12 +112,13 @@ class Published:
     def follow(self) -> str | None:
         """Bring what the remote's pointer names here, verify it, point to it; return it, or None when it is in use.
 
+        Without a remote there is nothing to do.
+
         Raises:
             ArtifactInvalid: damaged; what is here stays in use. Unavailable: the remote is away.
         """
-        assert self.remote is not None
-        wanted = self.remote.current()
-        if wanted is None or wanted == _current(self.root):
+        wanted = None if self.remote is None else self.remote.current()
+        if self.remote is None or wanted is None or wanted == _current(self.root):
             return None
         if not VERSION_PATTERN.fullmatch(wanted):
             raise ArtifactInvalid("current: does not hold a version name")

@@ -17,7 +17,7 @@ from recsvc.errors import InvalidRequest, Unavailable
 from recsvc.store import customers, database, interactions, sessions
 from tests.planted import append_one, interaction, small
 from tests.postgres import Postgres
-from training import fit, run
+from training import fit, given
 from training import matrix as matrices
 from training.sources import Log, from_store, from_table
 
@@ -177,10 +177,10 @@ def test_orders_without_a_customer_teach_what_goes_together_and_nothing_else(eng
     rows_of = {log.item_ids[code]: row for row, code in enumerate(matrix.item_codes)}
     assert found["together_rows"][rows_of["a"]][0] == rows_of["b"]
     assert found["popularity"][rows_of["a"]] == 5.0
-    run._check(log)
+    given.check(log)
     with pytest.raises(InvalidRequest, match="names a customer"):
         nobody = np.full(len(log), -1, np.int32)
-        run._check(Log([], log.item_ids, nobody, log.events, log.returned, log.blamed, log.regretted))
+        given.check(Log([], log.item_ids, nobody, log.events, log.returned, log.blamed, log.regretted))
 
 
 def test_one_household_is_one_witness_however_many_orders(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from recsvc.errors import ArtifactInvalid
 from recsvc.settings import configs_folder
 from recsvc.settings import load as load_settings
 from recsvc.store import opening
@@ -32,7 +34,9 @@ def train(
     engine = opening.existing(settings.sql_url)
     store = published.opened(settings)
     with held(store.root), Bars() as bars:
-        outcome = run.train(engine, store.root, chosen, bars, artifact.write)
+        with suppress(ArtifactInvalid):  # what is damaged there is no reason not to train another
+            store.follow()
+        outcome = run.train(engine, store.root, chosen, bars, publish=artifact.write)
         bars.step("publishing", None)
         store.upload(outcome.version)
         if promote:

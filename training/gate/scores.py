@@ -1,0 +1,82 @@
+"""Checks of the order, after the evaluation."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from recsvc.artifact import Array
+from training import metrics
+from training.cases import K, ndcg
+from training.config import Config, Gate
+from training.evaluate import Evaluation
+from training.gate.checks import Check, Production
+
+# Other people's lists must be this part worse, as far as the interval can tell.
+_OWN = 0.2
+
+
+def of_scores(found: Evaluation, production: Production | None, recipe: Array | None, config: Config) -> list[Check]:
+    """Return what the evaluation shows.
+
+    Args:
+        recipe: (cases,) NDCG of the recipe in production on the same customers and days; None where it is the same.
+    """
+    if found.ours is None:
+        return []
+    row, chosen = found.table[found.order.name], found.order.name
+    checks = [_beside("popularity", "popularity", found.table["popularity"])]
+    checks.append(_shuffled(found, config.seed))
+    if recipe is not None and production:
+        lead = metrics.interval("lead", found.ours.ndcg - recipe, metrics.drawn(len(recipe), config.seed))
+        checks.append(_beside("production", f"the recipe of version {production.version}", lead))
+    elif production:
+        checks += _fallen(row, chosen, production, config.gate)
+    return checks
+
+
+def _beside(code: str, name: str, lead: dict[str, float]) -> Check:
+    message = f"ndcg@{K} leads {name} by {lead['lead']:.4f} ({lead['lead_low']:.4f} to {lead['lead_high']:.4f})"
+    if lead["lead_high"] >= 0:
+        return Check(f"worse_than_{code}", True, message)
+    return Check(f"worse_than_{code}", False, f"{message}: worse beyond the interval")
+
+
+def _fallen(row: dict[str, float], chosen: str, production: Production, settings: Gate) -> list[Check]:
+    """Whether the same recipe reaches much less than it did when the version in production was made."""
+    manifest = production.model.manifest
+    then = manifest.get("metrics", {}).get(manifest.get("ordering"), {})
+    if f"ndcg@{K}_low" not in then:
+        return []
+    message = (
+        f"ndcg@{K} {row[f'ndcg@{K}']:.4f} (up to {row[f'ndcg@{K}_high']:.4f}), version {production.version} "
+        f"{then[f'ndcg@{K}']:.4f} (from {then[f'ndcg@{K}_low']:.4f}) on its own held-back days"
+    )
+    fell = row[f"ndcg@{K}_high"] < then[f"ndcg@{K}_low"] * (1.0 - settings.drop)
+    return [
+        Check(
+            "worse_than_production", not fell, message + (f": a fall of more than {settings.drop:.0%}" if fell else "")
+        )
+    ]
+
+
+def _shuffled(found: Evaluation, seed: int) -> Check:
+    """Whether a customer's list says more of what they bought than somebody else's list does."""
+    assert found.ours is not None
+    order = np.random.default_rng(seed).permutation(len(found.cases))
+    others = np.empty_like(order)
+    others[order] = np.roll(order, 1)
+    theirs = np.array([
+        ndcg(np.isin(found.ours.shown[other][found.ours.shown[other] >= 0], case.truth_rows), case.truth)
+        for case, other in zip(found.cases, others, strict=True)
+    ])  # fmt: skip
+    own = float(found.ours.ndcg.mean())
+    lead = metrics.interval("lead", found.ours.ndcg - theirs, metrics.drawn(len(theirs), seed))
+    message = (
+        f"lists reach {own:.4f} ndcg@{K} for their own customers and {theirs.mean():.4f} for others "
+        f"({lead['lead_low']:.4f} to {lead['lead_high']:.4f} more)"
+    )
+    if lead["lead_low"] > 0 or lead["lead_high"] >= _OWN * own:
+        return Check("shuffled_ids", True, message)
+    return Check(
+        "shuffled_ids", False, f"{message}: customers and what they bought do not belong together; ids are shuffled"
+    )

@@ -1,0 +1,57 @@
+"""The version in use, and what its recipe reaches beside a new one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from recsvc import artifact
+from recsvc.engine.model import from_artifact
+from recsvc.errors import ArtifactInvalid
+from recsvc.store import facts
+from training import evaluate, metrics
+from training.config import Config
+from training.evaluate import Clock, Evaluation
+from training.gate.checks import Production
+from training.given import Given
+from training.metrics import Measures
+from training.progress import Progress
+
+# Fields of the configuration that do not change which model is learnt, or how well it is measured.
+_NO_RECIPE: Final = ("split", "lists", "gate", "threads", "seed")
+
+
+def in_use(artifacts: Path, shop: facts.Facts) -> Production | None:
+    """Return the version in use, None where there is none that can be read, or it is another shop's."""
+    try:
+        version = artifact.current(artifacts)
+        model = from_artifact(artifact.read(artifacts, version)) if version else None
+    except ArtifactInvalid:
+        return None
+    known = model is not None and model.database_id == shop.database_id
+    return Production(model, shop.customer_secret) if model is not None and known else None
+
+
+def recipe_in_use(
+    given: Given, config: Config, production: Production | None, found: Evaluation, progress: Progress, clock: Clock
+) -> Measures | None:
+    """Return what the recipe of the version in use reaches on the same customers and days, fitted to the same data;
+    None where it is this one. Its row is added to the table.
+
+    Why not the version as it stands: it was made from the held-back days, so it knows what it is asked.
+    """
+    if production is None or found.ours is None:
+        return None
+    try:
+        recipe = Config.model_validate(production.model.manifest["configuration"])
+    except ValueError:  # of an older program
+        return None
+    recipe = recipe.model_copy(update={name: getattr(config, name) for name in _NO_RECIPE})
+    if recipe == config:
+        return None
+    theirs = evaluate.evaluate(given.log, recipe, progress, clock, {})
+    if theirs.ours is None or [one.customer for one in theirs.cases] != [one.customer for one in found.cases]:
+        return None
+    row = {"in use": theirs.ours, found.order.name: found.ours}
+    found.table["in use"] = metrics.table(row, found.order.name, len(given.log.item_ids), config.seed)["in use"]
+    return theirs.ours
