@@ -23,7 +23,7 @@ LIST = "/v1/customers/c3/recommendations"
 
 def _run(place: Place, *arguments: str) -> Any:
     command = [sys.executable, "-m", "training", *arguments]
-    environment = {**os.environ, "RECSVC_HOME": str(place.home), "COLUMNS": "200"}
+    environment = {**os.environ, "RECSVC_HOME": str(place.home), "COLUMNS": "60"}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
 
 

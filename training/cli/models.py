@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich import box
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _Json = Annotated[bool, typer.Option("--json", help="For machines.")]
 
 
+_WIDTH: Final = 120
+
+
 def models(as_json: _Json = False) -> None:
     """Show what is published, newest first."""
     found = _opened().listing(time.time())
@@ -36,7 +39,8 @@ def models(as_json: _Json = False) -> None:
         table.add_column(name, justify="left" if name in {"version", "in use", "ordering"} else "right", no_wrap=True)
     for one in found.versions:
         table.add_row(*_cells(one))
-    Console(highlight=False).print(table)
+    # Wider than some terminals: a version that is cut cannot be promoted.
+    Console(highlight=False, width=max(Console().width, _WIDTH)).print(table)
     for one in found.versions:
         if one["problem"]:
             console.print(one["problem"], markup=False, style="red", soft_wrap=True)
