@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _Json = Annotated[bool, typer.Option("--json", help="For machines.")]
 
 
-_WIDTH: Final = 120
+_WIDTH: Final = 140
 
 
 def models(as_json: _Json = False) -> None:
