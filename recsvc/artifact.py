@@ -171,16 +171,20 @@ def read(root: Path, version: str) -> Artifact:
         raise _unreadable(version, error) from error
 
 
-def verify(folder: Path, version: str) -> None:
-    """Compare every file of a folder that is to become `version` with its manifest.
+def verify(folder: Path, version: str) -> dict[str, Any]:
+    """Compare every file of a folder that is, or is to become, `version` with its manifest, which is returned.
+
+    Whatever was verified before, and without writing anything.
 
     Raises:
         ArtifactInvalid: as `read`.
     """
     try:
-        _read_arrays(folder, parse_manifest((folder / "manifest.json").read_bytes(), version), True)
+        manifest = parse_manifest((folder / "manifest.json").read_bytes(), version)
+        _read_arrays(folder, manifest, True)
     except OSError as error:
         raise _unreadable(version, error) from error
+    return manifest
 
 
 def files(manifest: dict[str, Any]) -> list[str]:

@@ -75,7 +75,7 @@ def model(root: Path, database_id: str | None, now: float) -> Finding:
         version = artifact.current(root)
         if version is None:
             return Finding("model", WARN, "nothing was published", f"{train}; until then lists show what sells")
-        manifest = artifact.read(root, version).manifest
+        manifest = artifact.verify(root / version, version)
         made_from, age = manifest["parameters"]["database_id"], now - float(manifest["published_at"])
     except (ArtifactInvalid, OSError, KeyError, TypeError, ValueError) as error:
         back = ", or go back: python -m training rollback" if artifact.earlier(root) else ""
