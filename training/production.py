@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+import sqlalchemy as sa
+
 from recsvc import artifact
 from recsvc.engine.model import from_artifact
 from recsvc.errors import ArtifactInvalid
@@ -13,12 +15,12 @@ from training import evaluate, metrics
 from training.config import Config
 from training.evaluate import Clock, Evaluation
 from training.gate.checks import Production
-from training.given import Given
+from training.given import Given, read
 from training.metrics import Measures
 from training.progress import Progress
 
 # Fields of the configuration that do not change which model is learnt, or how well it is measured.
-_NO_RECIPE: Final = ("split", "lists", "gate", "threads", "seed")
+_NO_RECIPE: Final = ("split", "lists", "gate", "publish", "threads", "seed")
 
 
 def in_use(artifacts: Path, shop: facts.Facts) -> Production | None:
@@ -33,7 +35,13 @@ def in_use(artifacts: Path, shop: facts.Facts) -> Production | None:
 
 
 def recipe_in_use(
-    given: Given, config: Config, production: Production | None, found: Evaluation, progress: Progress, clock: Clock
+    engine: sa.Engine,
+    given: Given,
+    config: Config,
+    production: Production | None,
+    found: Evaluation,
+    progress: Progress,
+    clock: Clock,
 ) -> Measures | None:
     """Return what the recipe of the version in use reaches on the same customers and days, fitted to the same data;
     None where it is this one. Its row is added to the table.
@@ -49,7 +57,10 @@ def recipe_in_use(
     recipe = recipe.model_copy(update={name: getattr(config, name) for name in _NO_RECIPE})
     if recipe == config:
         return None
-    theirs = evaluate.evaluate(given.log, recipe, progress, clock, {})
+    log = given.log
+    if (recipe.weights, recipe.catalogue) != (config.weights, config.catalogue):
+        log = read(engine, recipe, progress).log
+    theirs = evaluate.evaluate(log, recipe, progress, clock, {})
     if theirs.ours is None or [one.customer for one in theirs.cases] != [one.customer for one in found.cases]:
         return None
     row = {"in use": theirs.ours, found.order.name: found.ours}

@@ -70,7 +70,7 @@ def train(
     verdict(checks, force)
     clock.lap("read")
     found = evaluate.evaluate(read.log, config, progress, clock, read.category)
-    beside = recipe_in_use(read, config, production, found, progress, clock)
+    beside = recipe_in_use(engine, read, config, production, found, progress, clock)
     checks += scores.of_scores(found, production, None if beside is None else beside.ndcg, config)
     verdict(checks, force)
     version = artifact.new_version(datetime.now(UTC))

@@ -13,6 +13,7 @@ from recsvc.store import opening
 from training.benchmark import command as benchmark
 from training.cli.bars import Bars, console
 from training.cli.demo import demo
+from training.cli.evaluate import backtest, evaluate
 from training.cli.models import models, promote, rollback
 from training.cli.train import train
 from training.errors import Busy, Refused
@@ -40,6 +41,8 @@ def _recipe(task: Task, config: Config, progress: Progress) -> Rankings:
 
 
 app.command()(train)
+app.command()(evaluate)
+app.command()(backtest)
 app.command()(models)
 app.command()(promote)
 app.command()(rollback)

@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 from recsvc.errors import ArtifactInvalid
 from recsvc.settings import configs_folder
 from recsvc.settings import load as load_settings
 from recsvc.store import opening
+from training.cli import tables
 from training.cli.bars import Bars
+
+if TYPE_CHECKING:
+    from training.run import Outcome
+
+Configuration = Annotated[Path | None, typer.Option("--config", help="Configuration; default: configs/training.yaml.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 
 
 def train(
-    config: Annotated[Path | None, typer.Option(help="Configuration; default: configs/training.yaml.")] = None,
+    config: Configuration = None,
+    force: Annotated[bool, typer.Option("--force", help="Publish also what the gate refuses; it is recorded.")] = False,
     promote: Annotated[bool, typer.Option("--promote/--no-promote", help="Take the new version into use.")] = True,
+    as_json: Json = False,
 ) -> None:
-    """Train on the store and publish. Exit 0: published; 2: bad input, nothing published; 4: another run is on."""
+    """Train on the store and publish.
+
+    Exit 0: published; 2: bad input; 3: refused by the gate; 4: another run is on; then nothing is published.
+    """
     from recsvc import artifact
     from recsvc.store import published
     from training import run
@@ -36,48 +47,32 @@ def train(
     with held(store.root), Bars() as bars:
         with suppress(ArtifactInvalid):  # what is damaged there is no reason not to train another
             store.follow()
-        outcome = run.train(engine, store.root, chosen, bars, publish=artifact.write)
+        outcome = run.train(engine, store.root, chosen, bars, force=force, publish=artifact.write)
         bars.step("publishing", None)
         store.upload(outcome.version)
         if promote:
             store.use(outcome.version)
         store.retain(chosen.publish.keep)
-    _report(outcome)
+    if as_json:
+        print(json.dumps(asdict(outcome) | {"folder": str(outcome.folder)}, indent=1))
+    else:
+        _report(outcome)
 
 
-def _report(outcome: object) -> None:
-    from training.run import Outcome
-
-    assert isinstance(outcome, Outcome)
-    out = Console()
+def _report(outcome: Outcome) -> None:
+    out = tables.output()
     if outcome.table:
-        out.print(_table(outcome.table, f"Held-back days, {outcome.measured_on:,} customers, all items ranked"))
+        title = f"Held-back days, {outcome.measured_on:,} customers, all items ranked"
+        out.print(tables.accuracy(outcome.table, title))
+        out.print(tables.beside(outcome.table))
     else:
         out.print(f"Only {outcome.measured_on} customers to measure on: not measured; the configured blend is used.")
     out.print(outcome.note, markup=False)
+    for one in outcome.gate["checks"]:
+        if one["warning"] or not one["passed"]:
+            out.print(f"{'warning' if one['passed'] else 'forced'}: {one['code']}: {one['message']}", markup=False)
     out.print("blend: " + ", ".join(f"{name} {weight:.3g}" for name, weight in outcome.blend.items()))
     out.print(", ".join(f"{name} {count:,}" for name, count in outcome.counts.items()))
     laps = ", ".join(f"{name} {spent:.1f} s" for name, spent in outcome.seconds.items())
     out.print(f"{laps}; in all {sum(outcome.seconds.values()):.1f} s")
-    out.print(f"published {outcome.version} to {outcome.folder}")
-
-
-def _table(rows: dict[str, dict[str, float]], title: str) -> Table:
-    """Return the table of a run: with repeats allowed, and among items never bought before."""
-    caption = (
-        "@10; new: among items never bought before; lead of what orders the lists: paired; ±: half a 95 % interval"
-    )
-    regrets = any("regret@10" in row for row in rows.values())
-    if regrets:
-        caption += "; regret: share of what is shown that was later returned, disliked or complained about"
-    table = Table(title=title, caption=caption, box=box.SIMPLE, pad_edge=False)
-    for name in ("", "recall", "ndcg", "±", "new ndcg", "±", "lead", "±", *(("regret",) if regrets else ())):
-        table.add_column(name, justify="left" if not name else "right", no_wrap=True)
-    for name, row in rows.items():
-        cells = [f"{row['recall@10']:.4f}"]
-        for metric in ("ndcg@10", "ndcg_new@10", "lead"):
-            cells += [f"{row[metric]:.4f}", f"{(row[f'{metric}_high'] - row[f'{metric}_low']) / 2:.4f}"]
-        if not row["lead_low"] and not row["lead_high"]:
-            cells[-2:] = "", ""
-        table.add_row(name, *cells, *([f"{row['regret@10']:.4f}"] if regrets else []))
-    return table
+    out.print(f"published {outcome.version} to {outcome.folder}", soft_wrap=True)

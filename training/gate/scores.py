@@ -11,8 +11,8 @@ from training.config import Config, Gate
 from training.evaluate import Evaluation
 from training.gate.checks import Check, Production
 
-# Other people's lists must be this part worse, as far as the interval can tell.
-_OWN = 0.2
+# Other people's lists must be this part worse, as far as the interval can tell; each is compared with so many.
+_OWN, _OTHERS = 0.3, 10
 
 
 def of_scores(found: Evaluation, production: Production | None, recipe: Array | None, config: Config) -> list[Check]:
@@ -62,20 +62,24 @@ def _fallen(row: dict[str, float], chosen: str, production: Production, settings
 def _shuffled(found: Evaluation, seed: int) -> Check:
     """Whether a customer's list says more of what they bought than somebody else's list does."""
     assert found.ours is not None
-    order = np.random.default_rng(seed).permutation(len(found.cases))
-    others = np.empty_like(order)
-    others[order] = np.roll(order, 1)
-    theirs = np.array([
-        ndcg(np.isin(found.ours.shown[other][found.ours.shown[other] >= 0], case.truth_rows), case.truth)
-        for case, other in zip(found.cases, others, strict=True)
-    ])  # fmt: skip
+    shown, n = found.ours.shown, len(found.cases)
+    order = np.random.default_rng(seed).permutation(n)
+    theirs = np.zeros(n)
+    # The next ones of a circle in random order: nobody is their own other.
+    places = range(1, min(_OTHERS, n - 1) + 1)
+    for step in places:
+        for at, case in enumerate(order):
+            other, one = shown[order[(at + step) % n]], found.cases[case]
+            theirs[case] += ndcg(np.isin(other[other >= 0], one.truth_rows), one.truth) / len(places)
     own = float(found.ours.ndcg.mean())
     lead = metrics.interval("lead", found.ours.ndcg - theirs, metrics.drawn(len(theirs), seed))
     message = (
         f"lists reach {own:.4f} ndcg@{K} for their own customers and {theirs.mean():.4f} for others "
         f"({lead['lead_low']:.4f} to {lead['lead_high']:.4f} more)"
     )
-    if lead["lead_low"] > 0 or lead["lead_high"] >= _OWN * own:
+    # Much worse than other people's lists is another fault than having nothing to do with their customers.
+    worse = lead["lead"] < -_OWN * theirs.mean()
+    if lead["lead_low"] > 0 or lead["lead_high"] >= _OWN * own or worse:
         return Check("shuffled_ids", True, message)
     return Check(
         "shuffled_ids", False, f"{message}: customers and what they bought do not belong together; ids are shuffled"
