@@ -16,13 +16,13 @@ from flask import Flask, Response
 
 from recsvc import logs
 from recsvc.errors import InvalidRequest
-from recsvc.flows import access, announce, copies
+from recsvc.flows import access, announce, copies, mirror
 from recsvc.flows.current import Current
 from recsvc.flows.pending import Pending
 from recsvc.flows.shop import Shop
 from recsvc.intake import identifier
 from recsvc.settings import Settings, load
-from recsvc.store import database
+from recsvc.store import database, published
 from recsvc.store.cache import Cache
 from recsvc.store.copies import Copy
 from recsvc.store.keyfile import KeyFile
@@ -40,11 +40,12 @@ def create_shop(settings: Settings) -> Shop:
     url = None if settings.redis_url == "off" else settings.redis_url or None
     cache = Cache(url, settings.redis_timeout_ms / 1000, settings.cache_seconds)
     copy = Copy(url, settings.sql_url)
+    models = published.opened(settings)
     live = Live(engine, KeyFile(settings.admin_key_file), copy.read)
-    current = Current(engine, live, settings.artifact_root, settings.poll_ms / 1000)
+    current = Current(engine, live, models.root, settings.poll_ms / 1000)
     writer = database.Writer(engine, max(1, settings.threads - 2))
     limiter = Limiter(cache.lease, time.monotonic)
-    return Shop(settings, engine, writer, cache, current, limiter, time.time, Pending(), copy)
+    return Shop(settings, engine, writer, cache, current, limiter, time.time, Pending(), copy, models)
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -72,6 +73,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     shop.current.start(lambda: announce.distrust(shop))
     access.start(shop)
     copies.start(shop)
+    mirror.start(shop)
     return app
 
 

@@ -17,6 +17,7 @@ CACHE = Counter("recsvc_cache_total", "Cache look-ups: hit, miss, mismatch (foun
 INTERACTIONS = Counter("recsvc_interactions_total", "Interactions by outcome.", ["outcome"])
 LIMITED = Counter("recsvc_rate_limited_total", "Requests refused because their key's rate was used up.")
 RELOADS = Counter("recsvc_model_reloads_total", "Looks at a new model: loaded or refused.", ["result"])
+PULLS = Counter("recsvc_model_pulls_total", "Models that a remote store named: pulled, refused, away.", ["result"])
 MODEL = Gauge(
     "recsvc_model_published_seconds", "Epoch seconds at which the model in use was published; 0: none.",
     multiprocess_mode="livemin",

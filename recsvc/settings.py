@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -24,7 +25,9 @@ class Settings(BaseSettings):
     redis_url: str = Field(
         "", description="redis://, rediss:// or unix://; empty: an embedded server; `off`: no cache."
     )
-    artifacts: Path | None = Field(None, description="Folder of published models; empty: `artifacts` in the home.")
+    artifacts: str = Field(
+        "", description="Folder of published models, or a URL as s3://bucket/path; empty: `artifacts` in the home."
+    )
     host: str = Field("127.0.0.1", description="Address to bind; another than loopback needs an API key to exist.")
     port: int = Field(8000, ge=1, le=65535, description="Port to bind.")
     workers: int = Field(min(os.cpu_count() or 1, 8), ge=1, le=64, description="gunicorn worker processes.")
@@ -44,8 +47,16 @@ class Settings(BaseSettings):
 
     @property
     def artifact_root(self) -> Path:
-        """The folder of published models in use."""
-        return self.artifacts or self.home.absolute() / "artifacts"
+        """The folder of published models in use; of a URL the folder that mirrors it."""
+        if self.artifact_url:
+            name = hashlib.blake2b(self.artifact_url.encode(), digest_size=6).hexdigest()
+            return self.home.absolute() / f"artifacts-{name}"
+        return Path(self.artifacts) if self.artifacts else self.home.absolute() / "artifacts"
+
+    @property
+    def artifact_url(self) -> str | None:
+        """Where published models are kept when that is no local path."""
+        return self.artifacts.rstrip("/") if "://" in self.artifacts else None
 
 
 def load() -> Settings:

@@ -134,6 +134,12 @@ class Gate(_Strict):
     max_age_days: float = Field(7.0, gt=0)
 
 
+class Publish(_Strict):
+    """What is kept of what was published."""
+
+    keep: int = Field(5, ge=1, le=1000)
+
+
 class Config(_Strict):
     """The whole file; the comments in `configs/training.yaml` say what each field does."""
 
@@ -151,6 +157,7 @@ class Config(_Strict):
     catalogue: Catalogue = Catalogue()
     holdout: Holdout = Holdout()
     lists: Lists = Lists()
+    publish: Publish = Publish()
     gate: Gate = Gate()
     blend: dict[str, float] = Field(
         default_factory=lambda: {"collaborative": 0.05, "neighbours": 0.02, "repeat": 1.0, "popularity": 0.05}

@@ -32,16 +32,20 @@ from training.matrix import Matrix
 from training.production import in_use
 from training.progress import Progress
 from training.report import collect
-from training.run import Outcome
+from training.run import Outcome, Publish
 from training.sources import Log
 
 
-def train(engine: sa.Engine, artifacts: Path, config: Config, progress: Progress, *, force: bool = False) -> Outcome:
+def train(
+    engine: sa.Engine, artifacts: Path, config: Config, progress: Progress, *, force: bool = False,
+    publish: Publish = artifact.publish,
+) -> Outcome:  # fmt: skip
     """Publish the version in use with what the store holds now. The recipe is that version's.
 
     Args:
         config: only `source`, `gate` and `threads` are taken from it.
         force: publish also what the gate refuses, and say so in the manifest.
+        publish: as in `run.train`.
 
     Raises:
         InvalidRequest: there is no version in use, or nothing to learn from.
@@ -75,11 +79,11 @@ def train(engine: sa.Engine, artifacts: Path, config: Config, progress: Progress
         engine, read, artifact.Artifact(version, manifest, built.found), production, clock.laps
     )
     progress.step("publishing")
-    folder = artifact.publish(artifacts, version, built.found, manifest)
+    folder = publish(artifacts, version, built.found, manifest)
     clock.lap("publish")
     asked = int(manifest["evaluation"].get("customers", 0))
     return Outcome(
-        version, folder, manifest["metrics"], blend, f"{manifest['note']}; incremental on {full}", asked,
+        folder.name, folder, manifest["metrics"], blend, f"{manifest['note']}; incremental on {full}", asked,
         manifest["counts"], clock.laps, manifest["gate"],
     )  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from recsvc import artifact
+from recsvc.artifact import Array
 from recsvc.store import facts
 from training import build, evaluate, given
 from training.build import Built
@@ -22,6 +24,8 @@ from training.given import Given
 from training.production import in_use, recipe_in_use
 from training.progress import Progress
 from training.report import collect
+
+Publish = Callable[[Path, str, dict[str, Array], dict[str, Any]], Path]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +44,14 @@ class Outcome:
     gate: dict[str, Any]
 
 
-def train(engine: sa.Engine, artifacts: Path, config: Config, progress: Progress, *, force: bool = False) -> Outcome:
+def train(
+    engine: sa.Engine, artifacts: Path, config: Config, progress: Progress, *, force: bool = False,
+    publish: Publish = artifact.publish,
+) -> Outcome:  # fmt: skip
     """Train on the store and publish.
 
     Args:
+        publish: `artifact.publish`, or `artifact.write` where the version in use is to stay.
         force: publish also what the gate refuses, and say so in the manifest.
 
     Raises:
@@ -73,10 +81,10 @@ def train(engine: sa.Engine, artifacts: Path, config: Config, progress: Progress
     kept = artifact.Artifact(version, manifest, fitted.found)
     manifest["report"] = collect.collect(engine, read, kept, production, clock.laps)
     progress.step("publishing")
-    folder = artifact.publish(artifacts, version, fitted.found, manifest)
+    folder = publish(artifacts, version, fitted.found, manifest)
     clock.lap("publish")
     return Outcome(
-        version, folder, found.table, fitted.parameters["blend"], found.order.note, found.asked,
+        folder.name, folder, found.table, fitted.parameters["blend"], found.order.note, found.asked,
         manifest["counts"], clock.laps, manifest["gate"],
     )  # fmt: skip
 

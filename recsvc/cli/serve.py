@@ -31,7 +31,7 @@ import typer
 from recsvc import embedded, logs
 from recsvc.errors import InvalidRequest, Unavailable
 from recsvc.settings import Settings, configs_folder, load
-from recsvc.store import database, facts, inventory, keys
+from recsvc.store import database, facts, inventory, keys, published
 from recsvc.store.copies import Copy
 from recsvc.store.keyfile import KeyFile
 
@@ -146,6 +146,7 @@ def check(settings: Settings) -> None:
     nobody knows what keys there are; then nothing is answered without one either."""
     settings.home.mkdir(parents=True, exist_ok=True)
     check_port(settings)
+    published.opened(settings)
     known = _prepared(settings)
     key_file = KeyFile(settings.admin_key_file)
     key_file.read()

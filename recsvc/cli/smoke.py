@@ -33,6 +33,7 @@ def check(url: str, key: str) -> int:
     _lists(asked, customer)
     _writes(asked, customer)
     _catalogue(asked, customer)
+    _models(asked)
     ask = asked.ask
     ask("GET", "/healthz", "/healthz", lambda v: v["status"] == "ok")
     ask("GET", "/readyz", "/readyz", lambda v: v["status"] == "ready")
@@ -54,13 +55,15 @@ class Asked:
         self.routes: set[tuple[str, str]] = set()
         self.failures = 0
 
-    def ask(self, method: str, path: str, template: str, wanted: Callable[[Any], bool], body: Any = None) -> Any:
-        """Ask, print one line, and return the answer."""
+    def ask(
+        self, method: str, path: str, template: str, wanted: Callable[[Any], bool], body: Any = None, status: int = 200
+    ) -> Any:
+        """Ask, print one line, and return the answer, which must come with `status`."""
         self.routes.add((method, template))
-        status, value = _fetch(method, self._url + path, self._key, body)
-        good = status == 200 and bool(wanted(value))
+        found, value = _fetch(method, self._url + path, self._key, body)
+        good = found == status and bool(wanted(value))
         self.failures += not good
-        console.print(f"{'ok  ' if good else 'FAIL'} {method} {template} {status}", markup=False)
+        console.print(f"{'ok  ' if good else 'FAIL'} {method} {template} {found}", markup=False)
         return value
 
 
@@ -104,6 +107,12 @@ def _catalogue(asked: Asked, name: str) -> None:
         ask("GET", f"/v1/{noun}?limit=1", f"/v1/{noun}", lambda v: "cursor" in v)
         if noun != "customers":
             ask("DELETE", path, template, lambda v: v["accepted"] == 1)
+
+
+def _models(asked: Asked) -> None:
+    """Look, and ask for a model that does not exist: any other would change what is in use."""
+    asked.ask("GET", "/v1/models", "/v1/models", lambda v: v["models"] and v["in_use"])
+    asked.ask("POST", "/v1/models/none/use", "/v1/models/{version}/use", lambda _: True, status=404)
 
 
 def _holds(wanted: dict[str, Any], value: Any) -> bool:

@@ -75,11 +75,10 @@ def model(root: Path, database_id: str | None, now: float) -> Finding:
         version = artifact.current(root)
         if version is None:
             return Finding("model", WARN, "nothing was published", f"{train}; until then lists show what sells")
-        manifest = artifact.read(root, version).manifest
+        manifest = artifact.verify(root / version, version)
         made_from, age = manifest["parameters"]["database_id"], now - float(manifest["published_at"])
     except (ArtifactInvalid, OSError, KeyError, TypeError, ValueError) as error:
-        older = [one for one in artifact.versions(root)][1:2]
-        back = f", or write {older[0]} into `current`" if older else ""
+        back = ", or go back: python -m training rollback" if artifact.earlier(root) else ""
         return Finding("model", FAIL, f"cannot be read: {error}", train + back)
     days = f"{version}, {max(age, 0) / 86400:.1f} days old"
     if database_id is not None and made_from != database_id:

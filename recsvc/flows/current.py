@@ -66,7 +66,8 @@ class Current:
     def __init__(self, engine: sa.Engine, live_state: Live, artifacts: Path, poll_seconds: float) -> None:
         self._engine = engine
         self._live, self._artifacts, self._poll = live_state, artifacts, poll_seconds
-        self._refused: dict[str, float] = {}
+        self._refused: dict[str, tuple[float, str]] = {}
+        self._pointed: tuple[int, int] | None = None
         self._sold: tuple[float, list[tuple[str, int]] | None] = (-_SOLD_SECONDS, None)
         self._sold_lock = threading.Lock()
         self._lock = threading.Lock()
@@ -109,12 +110,34 @@ class Current:
                     self.snapshot = Snapshot(state, model, shelf, old.book, old.availability, old.categories)
             return self.snapshot
 
+    def refused(self) -> dict[str, str]:
+        """Return what could not be read, and why: versions, or `current` for the pointer."""
+        with self._lock:
+            return {name: why for name, (_, why) in self._refused.items()}
+
+    def refuse(self, name: str, error: Exception) -> None:
+        """Count, log and remember what could not be read; once a minute."""
+        if self._rests(name):
+            return
+        self._refused[name] = time.monotonic(), str(error)
+        log.error("model refused, keeping the one in use", version=name, why=str(error))
+        metrics.RELOADS.labels("refused").inc()
+
+    def _rests(self, name: str) -> bool:
+        # What could not be read may be whole a minute later: a copy still under way, a disk that was away.
+        return time.monotonic() - self._refused.get(name, (-_RETRY_SECONDS, ""))[0] < _RETRY_SECONDS
+
     def _newest(self, known: Model | None) -> Model | None:
         """Return the model to use: the current one, else the one in use, else the newest that can be read."""
+        pointed = artifact.pointed(self._artifacts)
+        if pointed != self._pointed:
+            # Who points anew wants it looked at now.
+            self._refused = {name: (-_RETRY_SECONDS, why) for name, (_, why) in self._refused.items()}
+            self._pointed = pointed
         try:
             version = artifact.current(self._artifacts)
         except (ArtifactInvalid, OSError) as error:
-            self._refuse("current", error)
+            self.refuse("current", error)
             version = None
         wanted = [version] if version else []
         if known is None:
@@ -129,24 +152,19 @@ class Current:
         return known
 
     def _load(self, version: str) -> Model | None:
-        # What could not be read may be whole a minute later: a copy still under way, a disk that was away.
-        if time.monotonic() - self._refused.get(version, -_RETRY_SECONDS) < _RETRY_SECONDS:
+        if self._rests(version):
             return None
         try:
             model = from_artifact(artifact.read(self._artifacts, version))
         except (ArtifactInvalid, OSError) as error:
-            self._refuse(version, error)
+            self.refuse(version, error)
             return None
+        self._refused.pop(version, None)
+        self._refused.pop("current", None)
         metrics.RELOADS.labels("loaded").inc()
         metrics.MODEL.set(model.published_at)
         log.info("model loaded", version=model.version, items=model.n_items)
         return model
-
-    def _refuse(self, name: str, error: Exception) -> None:
-        if time.monotonic() - self._refused.get(name, -_RETRY_SECONDS) >= _RETRY_SECONDS:
-            self._refused[name] = time.monotonic()
-            log.error("model refused, keeping the one in use", version=name, why=str(error))
-            metrics.RELOADS.labels("refused").inc()
 
     def sold(self, now: float) -> list[tuple[str, int]] | None:
         """Return what sold most in the last 90 days, for a shop without a model; None when the store is away.

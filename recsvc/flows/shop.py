@@ -16,6 +16,7 @@ from recsvc.store.cache import Cache
 from recsvc.store.copies import Copy
 from recsvc.store.database import Writer
 from recsvc.store.limits import Limiter
+from recsvc.store.published import Published
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Shop:
     clock: Callable[[], float]
     pending: Pending
     copy: Copy
+    published: Published
     used: dict[str, float] = field(default_factory=dict)
 
     def write(self, work: Callable[[sa.Connection], Any]) -> Any:

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from recsvc import __version__
-from recsvc.web import catalogue, health, interactions, lists
+from recsvc.web import catalogue, health, interactions, lists, models
 from recsvc.web.contract import Route
 from recsvc.web.outputs import Problem
 from recsvc.web.schemas import ID_SCHEMA
@@ -36,6 +36,7 @@ ROUTES: list[Route] = [
     *lists.ROUTES,
     *interactions.ROUTES,
     *catalogue.ROUTES,
+    *models.ROUTES,
     *health.ROUTES,
     Route("GET", "/openapi.json", "This description", openapi, scope=None),
 ]
@@ -117,6 +118,9 @@ def _responses(route: Route) -> dict[str, Any]:
     if route.body or route.method == "DELETE":
         statuses |= {"409": "The idempotency key was used with another body.",
                      "503": "Nothing was kept; send it again."}  # fmt: skip
+    if "{version}" in route.path:
+        statuses |= {"404": "There is no such version.", "409": "The version is damaged; nothing was changed.",
+                     "503": "The published models cannot be changed now; nothing was."}  # fmt: skip
     if route.body:
         statuses |= {"413": "Body over 1 MiB, or more than 1,000 rows.", "415": "Not JSON."}
     wait = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}

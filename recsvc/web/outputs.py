@@ -155,6 +155,41 @@ class Ready(Out):
     model: str | None
 
 
+class ModelOut(Out):
+    """A published version. current: the pointer names it; in_use: the worker that answers uses it. metrics: of what
+    orders its lists, on held-back days; empty where it was not measured. problem: why its manifest cannot be read."""
+
+    version: str
+    current: bool
+    in_use: bool
+    published_at: datetime | None
+    age_seconds: float | None
+    ordering: str | None
+    metrics: dict[str, float]
+    customers: int | None
+    items: int | None
+    interactions: int | None
+    bytes: int | None
+    problem: str | None
+
+
+class RefusedModel(Out):
+    """What the worker that answers could not read, and why; `current` is the pointer, `remote` what it names there."""
+
+    version: str
+    reason: str
+
+
+class ModelsReply(Out):
+    """Published models, newest first. remote: why the remote store could not be asked; null when it could."""
+
+    current: str | None
+    in_use: str | None
+    remote: str | None
+    models: list[ModelOut]
+    refused: list[RefusedModel]
+
+
 class ProblemField(Out):
     """A field and what was wrong with it."""
 

@@ -9,7 +9,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-GROUND = ["errors", "concepts", "artifact", "settings", "metrics", "intake", "strict_json", "foreign"]
+GROUND = [
+    "errors",
+    "concepts",
+    "promotions",
+    "roots",
+    "verified",
+    "artifact",
+    "settings",
+    "metrics",
+    "intake",
+    "strict_json",
+    "foreign",
+]
 MAY = {
     "engine": {"engine", *GROUND}, "store": {"store", *GROUND}, "flows": {"flows", "engine", "store", *GROUND},
     "web": {"web", "flows", *GROUND}, "client": set(GROUND), "embedded": set(GROUND), "logs": set(GROUND),

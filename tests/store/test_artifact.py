@@ -33,6 +33,10 @@ def _publish(root: Path) -> str:
     return version
 
 
+def _beside(root: Path) -> list[str]:
+    return [path.name for path in root.iterdir() if path.name.startswith(".") and path.suffix[1:].isdigit()]
+
+
 def test_what_is_published_is_read_back(tmp_path: Path) -> None:
     version = _publish(tmp_path / "artifacts")
     assert artifact.current(tmp_path / "artifacts") == version and version.startswith("20261121T020000Z-")
@@ -50,16 +54,18 @@ def test_nothing_published_is_no_error(tmp_path: Path) -> None:
 
 def test_a_version_is_never_overwritten(tmp_path: Path) -> None:
     version = _publish(tmp_path)
-    with pytest.raises(OSError):
-        artifact.publish(tmp_path, version, ARRAYS, {})
-    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+    before = (tmp_path / version / "manifest.json").read_bytes()
+    folder = artifact.publish(tmp_path, version, {"a": np.zeros(1, np.int32)}, {})
+    assert folder.name != version and folder.name[:-4] == version[:-4]
+    assert (tmp_path / version / "manifest.json").read_bytes() == before
+    assert artifact.current(tmp_path) == folder.name and _beside(tmp_path) == []
 
 
 @pytest.mark.parametrize("bad", [np.array([np.nan], np.float32), np.array(["x"]), np.array([None])])
 def test_what_the_reader_would_refuse_is_not_published(tmp_path: Path, bad: np.ndarray) -> None:
     with pytest.raises(ArtifactInvalid, match="a:"):
         artifact.publish(tmp_path, artifact.new_version(NOW), {"a": bad}, {})
-    assert artifact.current(tmp_path) is None and list(tmp_path.iterdir()) == []
+    assert artifact.current(tmp_path) is None and artifact.versions(tmp_path) == [] and _beside(tmp_path) == []
 
 
 def test_every_flipped_byte_is_refused(tmp_path: Path) -> None:
@@ -100,7 +106,7 @@ def test_damage_is_refused(tmp_path: Path, damage: str) -> None:
         case "link":
             array.rename(tmp_path / "elsewhere")
             array.symlink_to(tmp_path / "elsewhere")
-    text = "{" if damage == "manifest" else json.dumps(manifest)
+    text = "{" if damage == "manifest" else json.dumps(artifact.sealed(manifest))
     (folder / "manifest.json").write_text(text)
     with pytest.raises(ArtifactInvalid):
         artifact.read(tmp_path, version)

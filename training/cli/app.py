@@ -16,6 +16,7 @@ from training.cli.compare import compare
 from training.cli.demo import demo
 from training.cli.evaluate import backtest, evaluate
 from training.cli.export import export_matrix
+from training.cli.models import models, promote, rollback
 from training.cli.report import report
 from training.cli.train import train
 from training.cli.tune import tune
@@ -48,6 +49,9 @@ app.command()(evaluate)
 app.command()(backtest)
 app.command()(tune)
 app.command()(export_matrix)
+app.command()(models)
+app.command()(promote)
+app.command()(rollback)
 app.command()(demo)
 app.command()(compare)
 app.command()(report)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from recsvc.errors import ArtifactInvalid
 from recsvc.settings import configs_folder
 from recsvc.settings import load as load_settings
 from recsvc.store import opening
@@ -24,23 +26,38 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instea
 
 def train(
     config: Configuration = None,
-    force: Annotated[bool, typer.Option("--force", help="Publish also what the gate refuses; it is recorded.")] = False,
     incremental: Annotated[
         bool, typer.Option("--incremental", help="Bring the version in use up to date without learning anew: hourly.")
     ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Publish also what the gate refuses; it is recorded.")] = False,
+    promote: Annotated[bool, typer.Option("--promote/--no-promote", help="Take the new version into use.")] = True,
     as_json: Json = False,
 ) -> None:
-    """Train on the store and publish. Exit 0: published; 2: bad input; 3: refused by the gate; nothing published."""
+    """Train on the store and publish.
+
+    Exit 0: published; 2: bad input; 3: refused by the gate; 4: another run is on; then nothing is published.
+    """
+    from recsvc import artifact
+    from recsvc.store import published
     from training import incremental as increments
     from training import run
     from training.config import load
+    from training.lock import held
 
     settings = load_settings()
     chosen = load(config or configs_folder() / "training.yaml")
     engine = opening.existing(settings.sql_url)
-    with Bars() as bars:
-        job = increments.train if incremental else run.train
-        outcome = job(engine, settings.artifact_root, chosen, bars, force=force)
+    store = published.opened(settings)
+    job = increments.train if incremental else run.train
+    with held(store.root), Bars() as bars:
+        with suppress(ArtifactInvalid):  # what is damaged there is no reason not to train another
+            store.follow()
+        outcome = job(engine, store.root, chosen, bars, force=force, publish=artifact.write)
+        bars.step("publishing", None)
+        store.upload(outcome.version)
+        if promote:
+            store.use(outcome.version)
+        store.retain(chosen.publish.keep)
     if as_json:
         print(json.dumps(asdict(outcome) | {"folder": str(outcome.folder)}, indent=1))
     else:
