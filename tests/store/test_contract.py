@@ -66,7 +66,7 @@ def test_numbers_that_many_advance_at_once_miss_none(engine: sa.Engine) -> None:
 
 
 def test_facts_that_many_ensure_at_once_are_one(database_url: str) -> None:
-    engines = [database.connect(database_url) for _ in range(4)]
+    engines = [database.connect(database_url, quick_seconds=10) for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
         found = set(pool.map(facts.ensure, engines))
     assert len(found) == 1
@@ -292,7 +292,7 @@ def test_live_state_follows_what_other_processes_change(database_url: str, engin
     items.put(engine, catalogue(NOW))
     live = Live(engine, KeyFile(None))
     assert live.refresh() is live.state and not live.away
-    other = database.connect(database_url)
+    other = database.connect(database_url, quick_seconds=10)
     changed = catalogue(NOW)[0] | {"stock": 0, "active": False}
     items.put(other, [changed])
     key = keys.create(other, "new", NOW)

@@ -120,7 +120,7 @@ def test_a_bulk_read_beside_an_open_database_loses_nothing(database_url: str, en
     for n in range(5):
         interactions.append_many(engine, [interaction("c", f"i{n}", "view", NOW)])
         from_store(engine, {}, 10**9)
-    other = database.connect(database_url)
+    other = database.connect(database_url, quick_seconds=10)
     assert len(from_store(other, {}, 10**9)) == 5 == len(interactions.since(other, "c", 0).rows)
     other.dispose()
 
