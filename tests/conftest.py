@@ -188,7 +188,8 @@ def serve(place: Place) -> Iterator[Any]:
 
     def start(ready: bool = True, **settings: Any) -> Service:
         port = free_port()
-        given = {"home": place.home, "database_url": place.database_url, "port": port, "workers": 2, **settings}
+        given = {"home": place.home, "database_url": place.database_url, "port": port, "workers": 2}
+        given |= {"drain_seconds": 0, **settings}
         variables = {f"RECSVC_{name.upper()}": str(value) for name, value in given.items()}
         process = subprocess.Popen(
             [sys.executable, "-m", "recsvc", "serve"], env={**os.environ, **variables}, stderr=subprocess.DEVNULL
