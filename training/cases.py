@@ -194,6 +194,12 @@ def ndcg(hits: Array, truth: int) -> float:
     return float((hits * DISCOUNTS[: len(hits)]).sum() / IDEALS[min(truth, K)])
 
 
+def worth(found: Scores) -> float:
+    """Return what an order is chosen by: mean NDCG@10 of all items plus that of never-bought ones; no cases: 0."""
+    new = found.ndcg_new[~np.isnan(found.ndcg_new)]
+    return float((found.ndcg.mean() if len(found.ndcg) else 0.0) + (new.mean() if len(new) else 0.0))
+
+
 def choose_blend(cases: list[Case], start: Array, progress: Callable[[], None]) -> Array:
     """Return the blend with the best mean NDCG@10 on `cases`, all items and never-bought items counting alike.
 
@@ -201,13 +207,7 @@ def choose_blend(cases: list[Case], start: Array, progress: Callable[[], None]) 
     Coordinate search from `start`: each weight in turn is multiplied by a few factors or put to nought. The
     repeat weight is the unit and stays. Cheap and deterministic.
     """
-
-    def worth(blend: Array) -> float:
-        found = score(cases, by_blend(blend))
-        new = found.ndcg_new[~np.isnan(found.ndcg_new)]
-        return float(found.ndcg.mean() + (new.mean() if len(new) else 0.0))
-
-    best, top = start.copy(), worth(start)
+    best, top = start.copy(), worth(score(cases, by_blend(start)))
     for factors in ((0.0, 0.25, 0.5, 2.0, 4.0), (0.5, 2.0), (0.7, 1.4)):
         for position in range(len(best)):
             if BLENDED[position] is Generator.REPEAT:
@@ -216,7 +216,7 @@ def choose_blend(cases: list[Case], start: Array, progress: Callable[[], None]) 
             for factor in factors:
                 trial = best.copy()
                 trial[position] = base * factor
-                value = worth(trial)
+                value = worth(score(cases, by_blend(trial)))
                 if value > top:
                     best, top = trial, value
             progress()

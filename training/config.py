@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -17,11 +17,24 @@ METHODS: Final = {"collaborative": ("als", "bpr"), "neighbours": ("graph", "ease
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, populate_by_name=True, serialize_by_alias=True)
 
 
 # Of a shop to which none can be fitted: on Ta-Feng and The Complete Journey none of the others was better.
 VISIT_DECAY = 0.94
+
+
+class Source(_Strict):
+    """Where the interactions come from; `from` in YAML."""
+
+    origin: Literal["store", "files", "parquet", "sql"] = Field("store", alias="from")
+    files: list[str] = []
+    map: str | None = None
+    folder: str | None = None
+    url: str | None = None
+    queries: dict[str, str] = {}
+    time_zone: str | None = None
+    bad_rows: Literal["refuse", "leave_out"] = "refuse"
 
 
 class Split(_Strict):
@@ -124,6 +137,7 @@ class Gate(_Strict):
 class Config(_Strict):
     """The whole file; the comments in `configs/training.yaml` say what each field does."""
 
+    source: Source = Source()
     split: Split = Split()
     history: HistorySettings = HistorySettings()
     weights: dict[str, float] = Field(default_factory=dict)
@@ -164,6 +178,7 @@ def load(path: Path) -> Config:
     except ValidationError as error:
         raise InvalidRequest("; ".join(_explain(path, one) for one in error.errors())) from None
     _check_names(path, config)
+    _check_source(path, config.source)
     missing = [name for name in BLENDED if name not in config.blend]
     if missing:
         raise InvalidRequest(f"{path}: blend.{missing[0]}: is missing")
@@ -183,6 +198,25 @@ def _check_names(path: Path, config: Config) -> None:
             raise InvalidRequest(f"{path}: {unknown_method(field, method)}")
 
 
+_NEEDS: Final = {"store": None, "files": "files", "parquet": "folder", "sql": "url"}
+_WITH: Final = {"files": {"files", "map", "time_zone", "bad_rows"}, "parquet": {"folder", "time_zone", "bad_rows"},
+                "sql": {"url", "queries", "time_zone", "bad_rows"}, "store": set[str]()}  # fmt: skip
+
+
+def _check_source(path: Path, source: Source) -> None:
+    needed = _NEEDS[source.origin]
+    if needed and not getattr(source, needed):
+        raise InvalidRequest(f"{path}: source.{needed}: is missing, `from: {source.origin}` needs it")
+    for name in source.model_fields_set - {"origin"} - _WITH[source.origin]:
+        if getattr(source, name) != getattr(Source(), name):
+            raise InvalidRequest(f"{path}: source.{name}: has no meaning with `from: {source.origin}`")
+    for name in source.queries:
+        if name != "interactions":
+            raise InvalidRequest(f"{path}: source.queries.{name}: unknown{_nearest(name, ['interactions'])}")
+    if source.origin == "sql" and "interactions" not in source.queries:
+        raise InvalidRequest(f"{path}: source.queries.interactions: is missing, `from: sql` needs it")
+
+
 def unknown_method(field: str, given: str) -> str:
     """Return the message about a method of `generators` that is none, with the known name most like it, or all."""
     return f"generators.{field}: {given}: unknown{_nearest(given, list(METHODS[field]))}"
@@ -196,7 +230,8 @@ def _explain(path: Path, error: object) -> str:
     model: type[BaseModel] = Config
     for part in error["loc"][:-1]:
         model = model.model_fields[str(part)].annotation  # type: ignore[assignment]
-    return f"{path}: {where}: unknown{_nearest(str(error['loc'][-1]), list(model.model_fields))}"
+    known = [field.alias or name for name, field in model.model_fields.items()]
+    return f"{path}: {where}: unknown{_nearest(str(error['loc'][-1]), known)}"
 
 
 def _nearest(name: str, known: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""What a run learns from, read from the store."""
+"""What a run learns from: interactions of the configured source, and the catalogue of the store."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import sqlalchemy as sa
 
 from recsvc.errors import InvalidRequest
 from recsvc.store import interactions, live
+from training import reading
 from training.config import Config
 from training.progress import Progress
-from training.sources import Log, from_store, with_catalogue
+from training.sources import Log, with_catalogue
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +28,11 @@ def read(engine: sa.Engine, config: Config, progress: Progress) -> Given:
     """Return the shop's interactions and catalogue as they are now.
 
     Raises:
-        InvalidRequest: there is nothing to learn from; says what is missing.
+        InvalidRequest: there is nothing to learn from, or it cannot be read; says what is missing or wrong.
     """
     up_to = interactions.newest_revision(engine)
-    progress.step("reading interactions", up_to)
-    log = from_store(engine, config.weights, up_to, progress.at)
+    progress.step("reading interactions", up_to if config.source.origin == "store" else None)
+    log = reading.log_of(engine, config, up_to, progress.at)
     check(log)
     catalogue = live.load_catalogue(engine, 0)
     log = with_catalogue(log, catalogue.items.values(), config.catalogue.new_days)

@@ -20,7 +20,7 @@ from training.metrics import Measures
 from training.progress import Progress
 
 # Fields of the configuration that do not change which model is learnt, or how well it is measured.
-_NO_RECIPE: Final = ("split", "lists", "gate", "threads", "seed")
+_NO_RECIPE: Final = ("source", "split", "lists", "gate", "threads", "seed")
 
 
 def in_use(artifacts: Path, shop: facts.Facts) -> Production | None:

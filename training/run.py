@@ -27,6 +27,7 @@ from training.matrix import Matrix
 from training.models import registry
 from training.production import in_use, recipe_in_use
 from training.progress import Progress
+from training.report import collect
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def train(engine: sa.Engine, artifacts: Path, config: Config, progress: Progress
     checks = data.of_data(read.log, read.catalogue.items, production, config.gate, time.time())
     verdict(checks, force)
     clock.lap("read")
-    found = evaluate.evaluate(read.log, config, progress, clock, read.category)
+    found = evaluate.evaluate(read.log, config, progress, clock, read.category, first=production is None)
     beside = recipe_in_use(engine, read, config, production, found, progress, clock)
     checks += scores.of_scores(found, production, None if beside is None else beside.ndcg, config)
     verdict(checks, force)
@@ -75,6 +76,8 @@ def train(engine: sa.Engine, artifacts: Path, config: Config, progress: Progress
     clock.lap("lists")
     checks += arrays.of_model(fitted.model, fitted.matrix, fitted.rows, config.seed)
     manifest = _manifest(read, config, fitted, found, verdict(checks, force))
+    kept = artifact.Artifact(version, manifest, fitted.found)
+    manifest["report"] = collect.collect(engine, read, kept, production, clock.laps)
     progress.step("publishing")
     folder = artifact.publish(artifacts, version, fitted.found, manifest)
     clock.lap("publish")

@@ -31,7 +31,7 @@ class Log:
     events: the interactions, `item_rows` being item codes. returned: (e,) bool, a return, refund or cancel.
     blamed, regretted: (e,) bool, what `concepts.blames` and `concepts.regrets`. channels: (e,) int32, index into
     channel_names, −1 for none; None where nobody said. content: what the catalogue says of the items,
-    when it was asked.
+    when it was asked. by_day: kind → (days, counts) as read, days since 1970 (UTC); a part has none.
     """
 
     customer_ids: list[str]
@@ -44,6 +44,7 @@ class Log:
     channels: Array | None = None
     channel_names: list[str] = field(default_factory=list)
     content: Content | None = None
+    by_day: dict[str, tuple[Array, Array]] | None = None
 
     def __len__(self) -> int:
         return len(self.customers)
@@ -142,7 +143,8 @@ def from_table(table: pa.Table, weights: dict[str, float]) -> Log:
         orders=orders,
     )  # fmt: skip
     regretted = np.isin(kinds, [i for i, name in enumerate(names) if regrets(name)])
-    log = Log(customer_ids, item_ids, customers, events, returned, blamed[order], regretted)
+    by_day = {name: np.unique(events.at[kinds == code] // 86400, return_counts=True) for code, name in enumerate(names)}
+    log = Log(customer_ids, item_ids, customers, events, returned, blamed[order], regretted, by_day=by_day)
     if "channel" not in table.column_names:
         return log
     channels, names = _encode(table["channel"])

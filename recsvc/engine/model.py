@@ -146,14 +146,15 @@ def pack_ids(ids: list[str]) -> tuple[Array, Array]:
     return np.frombuffer(b"".join(encoded), np.uint8), offsets
 
 
-def _unpack_ids(data: Array, offsets: Array) -> list[str]:
+def unpack_ids(data: Array, offsets: Array) -> list[str]:
+    """Return the ids that `pack_ids` packed."""
     blob, ends = data.tobytes(), offsets.tolist()
     return [blob[a:b].decode("utf-8") for a, b in itertools.pairwise(ends)]
 
 
 def _build(artifact: Artifact) -> Model:
     p = artifact.manifest["parameters"]
-    ids = _unpack_ids(artifact.arrays["item_id_bytes"], artifact.arrays["item_id_offsets"])
+    ids = unpack_ids(artifact.arrays["item_id_bytes"], artifact.arrays["item_id_offsets"])
     log_popularity = np.log1p(np.maximum(artifact.arrays["popularity"], 0.0)).astype(np.float32)
     return Model(
         version=artifact.version,

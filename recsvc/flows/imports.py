@@ -18,8 +18,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from recsvc.artifact import Array
-from recsvc.flows import lines
-from recsvc.store import columns, customers, files, interactions, items, offers
+from recsvc.store import columns, customers, files, interactions, items, lines, offers
 from recsvc.store.columns import COLUMNS
 from recsvc.store.database import writing
 from recsvc.store.facts import advance
@@ -120,8 +119,7 @@ def read(noun: str, path: Path, a_map: Map, now: datetime) -> Iterator[Checked]:
     for piece, form in columns.read(noun, path, a_map, now):
         found, wrong, left_out = columns.check(piece, form)
         if noun == "interactions":
-            found, corrections = lines.signed(found, a_map.returns, wrong)
-            lines.complete(found, wrong)
+            found, corrections = lines.checked(found, a_map.returns, wrong)
             left_out = left_out | corrections
         elif noun == "items" and a_map.returns:
             left_out = left_out | _undone(piece, form, now)

@@ -13,9 +13,9 @@ import pyarrow as pa
 
 from recsvc.artifact import Array
 from recsvc.errors import InvalidRequest
-from recsvc.flows import imports, lines
+from recsvc.flows import imports
 from recsvc.flows.imports import Checked, Progress
-from recsvc.store import columns, files, interactions
+from recsvc.store import columns, files, interactions, lines
 from recsvc.store.maps import Map
 
 PASS, WARN, FAIL = "PASS", "WARN", "FAIL"

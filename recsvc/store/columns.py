@@ -64,12 +64,41 @@ def read(noun: str, path: Path, a_map: Map, now: datetime) -> Iterator[tuple[Pie
     forms = []
 
     def choose(head: Head) -> set[str]:
-        forms.append(_sheet(noun, a_map, head, str(path), now))
+        forms.append(sheet(noun, a_map, head, str(path), now))
         return forms[0].wanted
 
     filler = Filler(a_map.fill) if a_map.fill else None
     for piece in files.pieces(path, a_map.file, choose):
         yield filler.filled(piece) if filler else piece, forms[0]
+
+
+def sheet(noun: str, a_map: Map, head: Head, where: str, now: datetime) -> Sheet:
+    """Return how a table is read for a noun.
+
+    Args:
+        where: what it is called in errors.
+
+    Raises:
+        InvalidRequest: an unknown or missing column; names it.
+    """
+    spec, sources = COLUMNS[noun], a_map.sources(noun)
+    if not sources:
+        # What is within an object belongs to the object's column.
+        unknown = [name for name in head.columns if name not in spec and name.partition(".")[0] not in spec]
+        others = [one for one in COLUMNS if a_map.sources(one)]
+        if unknown and others:
+            raise InvalidRequest(f"{where}: the map says nothing of {noun}: it has {', '.join(others)}")
+        if unknown:
+            raise InvalidRequest(
+                f"{where}: unknown column {shorten(unknown[0])}; {noun} have {', '.join(spec)}."
+                f" For other names, write a map: recsvc import guess {where}"
+            )
+        # Every JSON line may have other fields; a table has what its header says.
+        sources = {name: Source(column=name) for name in (spec if head.format == "jsonl" else head.columns)}
+    missing = [name for name, column in spec.items() if column.required and name not in sources]
+    if missing:
+        raise InvalidRequest(f"{where}: the column {missing[0]} is missing")
+    return Sheet(noun, a_map, sources, now)
 
 
 def check(piece: Piece, form: Sheet) -> tuple[dict[str, Any], Wrong, Array]:
@@ -147,24 +176,3 @@ def defaults(noun: str) -> dict[str, Any]:
 
 def _matches(pattern: re.Pattern[str], text: str) -> bool:
     return pattern.search(text) is not None
-
-
-def _sheet(noun: str, a_map: Map, head: Head, where: str, now: datetime) -> Sheet:
-    spec, sources = COLUMNS[noun], a_map.sources(noun)
-    if not sources:
-        # What is within an object belongs to the object's column.
-        unknown = [name for name in head.columns if name not in spec and name.partition(".")[0] not in spec]
-        others = [one for one in COLUMNS if a_map.sources(one)]
-        if unknown and others:
-            raise InvalidRequest(f"{where}: the map says nothing of {noun}: it has {', '.join(others)}")
-        if unknown:
-            raise InvalidRequest(
-                f"{where}: unknown column {shorten(unknown[0])}; {noun} have {', '.join(spec)}."
-                f" For other names, write a map: recsvc import guess {where}"
-            )
-        # Every JSON line may have other fields; a table has what its header says.
-        sources = {name: Source(column=name) for name in (spec if head.format == "jsonl" else head.columns)}
-    missing = [name for name, column in spec.items() if column.required and name not in sources]
-    if missing:
-        raise InvalidRequest(f"{where}: the column {missing[0]} is missing")
-    return Sheet(noun, a_map, sources, now)

@@ -16,9 +16,8 @@ import sqlalchemy as sa
 
 from recsvc import intake
 from recsvc.errors import InvalidRequest
-from recsvc.flows import lines
 from recsvc.flows.imports import Order, Outcome, import_files
-from recsvc.store import facts, interactions, items, live, maps
+from recsvc.store import facts, interactions, items, lines, live, maps
 from recsvc.store.columns import COLUMNS
 from recsvc.store.maps import Map
 

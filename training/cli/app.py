@@ -12,9 +12,13 @@ from recsvc.errors import RecsvcError
 from recsvc.store import opening
 from training.benchmark import command as benchmark
 from training.cli.bars import Bars, console
+from training.cli.compare import compare
 from training.cli.demo import demo
 from training.cli.evaluate import backtest, evaluate
+from training.cli.export import export_matrix
+from training.cli.report import report
 from training.cli.train import train
+from training.cli.tune import tune
 from training.errors import Busy, Refused
 
 if TYPE_CHECKING:
@@ -42,7 +46,11 @@ def _recipe(task: Task, config: Config, progress: Progress) -> Rankings:
 app.command()(train)
 app.command()(evaluate)
 app.command()(backtest)
+app.command()(tune)
+app.command()(export_matrix)
 app.command()(demo)
+app.command()(compare)
+app.command()(report)
 app.add_typer(benchmark.build(_recipe, Bars), name="benchmark")
 
 

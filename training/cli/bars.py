@@ -37,6 +37,12 @@ class Bars:
         if self._task is not None:
             self._bar.update(self._task, completed=done)
 
+    def clear(self) -> None:
+        """Take the bars of what is done off the screen: a job of many runs would fill it."""
+        for task in self._bar.task_ids:
+            self._bar.remove_task(task)
+        self._task = None
+
     def _finish(self) -> None:
         if self._task is None:
             return

@@ -25,6 +25,13 @@ _ORDER_KINDS: Final = ("purchase", "return", "refund", "cancel")
 _DISCOUNT: Final = "is below zero and the quantity is not: a discount is no purchase and no return"
 
 
+def checked(columns: dict[str, Any], returns: Returns | None, wrong: Wrong) -> tuple[dict[str, Any], Array]:
+    """Return what `signed` does, and note the rows that lack what their kind needs."""
+    found, corrections = signed(columns, returns, wrong)
+    complete(found, wrong)
+    return found, corrections
+
+
 def signed(columns: dict[str, Any], returns: Returns | None, wrong: Wrong) -> tuple[dict[str, Any], Array]:
     """Return the columns with purchases of a negative quantity, or of a credit note, turned into returns, and
     (rows,) bool: corrections of the stock, which name no customer and are no credit note.
@@ -115,20 +122,30 @@ class Ordinals:
 
 def rows(columns: dict[str, Any], keep: Array, ordinals: Ordinals) -> list[tuple[Any, ...]]:
     """Return the kept interactions as rows of the store, in the order of `interactions.COLUMNS`."""
+    lists, digests = _digested(columns, keep, ordinals)
+    count = int(keep.sum())
+    full = {**{name: [None] * count for name in interactions.COLUMNS}, **lists, "digest": digests}
+    return list(zip(*(full[name] for name in interactions.COLUMNS), strict=True))
+
+
+def digests(columns: dict[str, Any], keep: Array, ordinals: Ordinals) -> list[bytes]:
+    """Return the digest of each kept interaction, of which the store takes every one once."""
+    return _digested(columns, keep, ordinals)[1]
+
+
+def _digested(columns: dict[str, Any], keep: Array, ordinals: Ordinals) -> tuple[dict[str, list[Any]], list[bytes]]:
     kept = pa.array(keep)
     lists = {name: _interned(values.filter(kept)) for name, values in columns.items()}
-    count = int(keep.sum())
-    names = lists.pop("interaction_id", None) or [None] * count
-    digests = [None if name is None else digest(name) for name in names]
+    names = lists.pop("interaction_id", None) or [None] * int(keep.sum())
+    known = [b"" if name is None else digest(name) for name in names]
     without = [row for row, name in enumerate(names) if name is None]
     if without:
         lines = [_fields(lists, row) for row in without]
         found = [digest(derived_id(line, 0)) for line in lines]
         marks = np.frombuffer(b"".join(one[:8] for one in found), np.uint64)
         for row, line, first, ordinal in zip(without, lines, found, ordinals.of(marks).tolist(), strict=True):
-            digests[row] = digest(derived_id(line, ordinal)) if ordinal else first
-    full = {**{name: [None] * count for name in interactions.COLUMNS}, **lists, "digest": digests}
-    return list(zip(*(full[name] for name in interactions.COLUMNS), strict=True))
+            known[row] = digest(derived_id(line, ordinal)) if ordinal else first
+    return lists, known
 
 
 def _fields(lists: dict[str, list[Any]], row: int) -> dict[str, Any]:
