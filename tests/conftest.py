@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# Services are ended by the dozen, and nobody asks them any more.
+os.environ.setdefault("RECSVC_DRAIN_SECONDS", "0")
 
 import json
 import signal
@@ -188,8 +190,7 @@ def serve(place: Place) -> Iterator[Any]:
 
     def start(ready: bool = True, **settings: Any) -> Service:
         port = free_port()
-        given = {"home": place.home, "database_url": place.database_url, "port": port, "workers": 2}
-        given |= {"drain_seconds": 0, **settings}
+        given = {"home": place.home, "database_url": place.database_url, "port": port, "workers": 2, **settings}
         variables = {f"RECSVC_{name.upper()}": str(value) for name, value in given.items()}
         process = subprocess.Popen(
             [sys.executable, "-m", "recsvc", "serve"], env={**os.environ, **variables}, stderr=subprocess.DEVNULL
