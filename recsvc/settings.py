@@ -32,6 +32,9 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=1, le=65535, description="Port to bind.")
     workers: int = Field(min(os.cpu_count() or 1, 8), ge=1, le=64, description="gunicorn worker processes.")
     threads: int = Field(8, ge=1, le=128, description="Threads in each worker.")
+    drain_seconds: float = Field(
+        5, ge=0, le=600, description="How long everything is still answered after SIGTERM, /readyz with 503."
+    )
     pages: bool = Field(False, description="1 serves the page `/` and `/docs`, on loopback only. For demonstrations.")
     admin_key_file: Path | None = Field(None, description="File holding one key that has every scope; re-read.")
     rate_per_second: int = Field(2000, ge=0, description="Requests a second of a key that says nothing else; 0: any.")

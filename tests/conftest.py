@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# Services are ended by the dozen, and nobody asks them any more.
+os.environ.setdefault("RECSVC_DRAIN_SECONDS", "0")
 
 import json
 import signal

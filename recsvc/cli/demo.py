@@ -39,7 +39,7 @@ def demo(
     """Prepare the demo shop when it is missing or old, serve it on loopback and say what to look at."""
     if with_parent:
         embedded.bind_to_parent()
-    settings = load().model_copy(update={"pages": True, "host": "127.0.0.1"})
+    settings = load().model_copy(update={"pages": True, "host": "127.0.0.1", "drain_seconds": 0})
     serve.check_port(settings)
     home = settings.home.absolute()
     if not _is_fresh(home):

@@ -1,7 +1,7 @@
 """`recsvc serve`: gunicorn, and beside it the embedded Redis when no other is set.
 
-This process supervises: it starts both, passes signals on, starts Redis again when it ends, and ends with
-gunicorn. Whatever ends this process ends both, SIGKILL included.
+This process supervises: it starts both, passes signals on (cli/ending.py), starts Redis again when it ends, and ends
+with gunicorn. Whatever ends this process ends both, SIGKILL included.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import sqlalchemy as sa
@@ -29,7 +28,9 @@ import structlog
 import typer
 
 from recsvc import embedded, logs
+from recsvc.cli.ending import Ending
 from recsvc.errors import InvalidRequest, Unavailable
+from recsvc.flows import health
 from recsvc.settings import Settings, configs_folder, load
 from recsvc.store import database, facts, inventory, keys, published
 from recsvc.store.copies import Copy
@@ -65,12 +66,14 @@ def run(settings: Settings, when_ready: Callable[[], object]) -> int:
     _sweep()
     with _alone(settings), tempfile.TemporaryDirectory(prefix=f"recsvc-{os.getpid()}-") as folder:
         environment["PROMETHEUS_MULTIPROC_DIR"] = f"{folder}/counters"
+        mark = Path(folder) / "ending"
+        environment[health.ENDING] = str(mark)
         redis = Redis(settings, Path(folder) / "redis.sock")
         if redis.url:
             environment["RECSVC_REDIS_URL"] = redis.url
         server = _gunicorn(settings, environment)
         try:
-            return _supervise(server, redis, settings, when_ready)
+            return _supervise(server, redis, Ending(server, mark, settings.drain_seconds), settings, when_ready)
         finally:
             if server.poll() is None:
                 server.terminate()
@@ -215,22 +218,18 @@ def _gunicorn(settings: Settings, environment: dict[str, str]) -> subprocess.Pop
 
 
 def _supervise(
-    server: subprocess.Popen[bytes], redis: Redis, settings: Settings, when_ready: Callable[[], object]
+    server: subprocess.Popen[bytes], redis: Redis, ending: Ending, settings: Settings, when_ready: Callable[[], object]
 ) -> int:
     """Wait for gunicorn to end, passing signals on. Returns the exit code."""
-
-    def pass_on(number: int, _frame: FrameType | None) -> None:
-        server.send_signal(signal.SIGTERM if number == signal.SIGINT else number)
-
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, pass_on)
+    ending.install()
     waiting = True
     while True:
         try:
-            return server.wait(timeout=0.1 if waiting else 0.5)
+            return server.wait(timeout=0.1 if waiting or ending.announced else 0.5)
         except subprocess.TimeoutExpired:
             redis.look()
-        if waiting and answers(settings):
+            ending.look()
+        if waiting and not ending.announced and answers(settings):
             waiting = False
             code = when_ready()
             if isinstance(code, int):

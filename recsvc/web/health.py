@@ -18,9 +18,11 @@ def healthz() -> Response:
 
 
 def readyz() -> Response:
-    """Answer what is there. 503 only when nothing could be answered: no database, and no model or no copy of it."""
+    """Answer what is there. 503 when nothing could be answered (no database, and no model or no copy
+    of it), and when the service is about to end."""
     state = health.ready(shop())
-    return Response(encode(state), 503 if state["status"] == "starting" else 200, content_type="application/json")
+    status = 503 if state["status"] in {"starting", "draining"} else 200
+    return Response(encode(state), status, content_type="application/json")
 
 
 def exposition() -> Response:
