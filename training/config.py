@@ -131,7 +131,7 @@ class Gate(_Strict):
 
     shrink: float = Field(0.3, ge=0, le=1)
     drop: float = Field(0.1, ge=0, le=1)
-    max_age_days: float = Field(7.0, gt=0)
+    max_age_days: float = Field(14.0, gt=0)
 
 
 class Publish(_Strict):

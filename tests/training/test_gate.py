@@ -77,7 +77,7 @@ SABOTAGES: dict[str, Sabotage] = {
     "items_shrank": lambda rows: [row for row in rows if row[ITEM] < "coffee-15"],
     "customers_shrank": lambda rows: [row for row in rows if row[CUSTOMER] < "c5"],
     "item_ids": lambda rows: _renamed(rows, ITEM),
-    "newest_day": lambda rows: [_with(row, occurred_at=row[AT] - 9 * 86_400_000_000) for row in rows],
+    "newest_day": lambda rows: [_with(row, occurred_at=row[AT] - 20 * 86_400_000_000) for row in rows],
 }
 
 
