@@ -94,9 +94,9 @@ def _answers(home: Path, version: str) -> None:
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-@pytest.mark.parametrize("config", [small(), Config.model_validate({"threads": 1})], ids=["small", "default"])
-def test_a_strange_shop_gets_a_model_that_answers(tmp_path: Path, name: str, config: Config) -> None:
-    outcome = _train(tmp_path, PUBLISHED[name](), config)
+def test_a_strange_shop_gets_a_model_that_answers(tmp_path: Path, name: str) -> None:
+    """By the default recipe: it has more factors than most of these have items."""
+    outcome = _train(tmp_path, PUBLISHED[name](), Config.model_validate({"threads": 1}))
     assert artifact.current(tmp_path / "artifacts") == outcome.version
     _answers(tmp_path, outcome.version)
 

@@ -210,9 +210,9 @@ def test_the_command_says_why_and_ends_with_three(trained: tuple[sa.Engine, Path
     config = tmp_path / "training.yaml"
     config.write_text("als: {factors: 8, iterations: 5, regularization: 1.0, alpha: 5.0}\nweights: {purchase: -5}\n")
     environment = {**os.environ, "RECSVC_HOME": str(root.parent / "shop"), "RECSVC_ARTIFACTS": str(root)}
-    for command, code in (("train", 3), ("evaluate", 3), ("backtest", 0)):
+    for command, code in (("train", 3), ("evaluate", 3), ("backtest --folds 1", 0)):
         done = subprocess.run(
-            [sys.executable, "-m", "training", command, "--config", str(config), "--json"],
+            [sys.executable, "-m", "training", *command.split(), "--config", str(config), "--json"],
             env=environment, capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
         assert done.returncode == code, done.stderr
