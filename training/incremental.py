@@ -18,10 +18,12 @@ import sqlalchemy as sa
 
 from recsvc import artifact
 from recsvc.artifact import Array
+from recsvc.engine.model import Model
 from recsvc.errors import InvalidRequest
 from recsvc.store import facts
 from training import build, fit, given
 from training import matrix as matrices
+from training.build import Built
 from training.config import Config
 from training.content import of_catalogue
 from training.evaluate import Clock
@@ -72,20 +74,23 @@ def train(
     clock.lap("lists")
     checks += arrays.of_arrays(built.found, built.matrix.shape, production)
     checks += arrays.of_model(built.model, built.matrix, built.rows, recipe.seed)
-    kept = {name: base.manifest[name] for name in ("ordering", "note", "metrics", "evaluation", "configuration")}
-    full = base.manifest.get("incremental_on", base.version)
-    manifest = build.manifest(built, read) | kept | {"gate": verdict(checks, force), "incremental_on": full}
-    manifest["report"] = collect.collect(
-        engine, read, artifact.Artifact(version, manifest, built.found), production, clock.laps
-    )
+    manifest = _manifest(built, read, base) | {"gate": verdict(checks, force)}
+    new = artifact.Artifact(version, manifest, built.found)
+    manifest["report"] = collect.collect(engine, read, new, production, clock.laps)
     progress.step("publishing")
     folder = publish(artifacts, version, built.found, manifest)
     clock.lap("publish")
-    asked = int(manifest["evaluation"].get("customers", 0))
     return Outcome(
-        folder.name, folder, manifest["metrics"], blend, f"{manifest['note']}; incremental on {full}", asked,
-        manifest["counts"], clock.laps, manifest["gate"],
+        folder.name, folder, manifest["metrics"], blend, f"{manifest['note']}; incremental on {base.version}",
+        int(manifest["evaluation"].get("customers", 0)), manifest["counts"], clock.laps, manifest["gate"],
     )  # fmt: skip
+
+
+def _manifest(built: Built, read: Given, base: Model) -> dict[str, Any]:
+    """Return the manifest: what was measured and learnt is the full run's, which it names."""
+    kept = {name: base.manifest[name] for name in ("ordering", "note", "metrics", "evaluation", "configuration")}
+    full = base.manifest.get("incremental_on", base.version)
+    return build.manifest(built, read) | kept | {"incremental_on": full}
 
 
 def _recipe(manifest: dict[str, Any], config: Config) -> Config:
