@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -48,10 +48,10 @@ class Split(_Strict):
 class HistorySettings(_Strict):
     """How evidence ages."""
 
-    taste_half_life_days: float = Field(180.0, gt=0)
-    repeat_half_life_days: float = Field(75.0, gt=0)
+    taste_half_life_days: float = Field(180.0, ge=0.01, le=1e6)
+    repeat_half_life_days: float = Field(75.0, ge=0.01, le=1e6)
     visit_decay: float | None = Field(None, gt=0, le=1)
-    prior_visits: float = Field(10.0, gt=0)
+    prior_visits: float = Field(10.0, gt=0, le=1e6)
 
 
 class Generators(_Strict):
@@ -66,8 +66,8 @@ class Als(_Strict):
 
     factors: int = Field(256, ge=1, le=1024)
     iterations: int = Field(8, ge=1, le=200)
-    regularization: float = Field(30.0, gt=0)
-    alpha: float = Field(28.0, gt=0)
+    regularization: float = Field(30.0, gt=0, le=1e6)
+    alpha: float = Field(28.0, gt=0, le=1e6)
 
 
 class Neighbours(_Strict):
@@ -81,7 +81,7 @@ class Neighbours(_Strict):
 class Ease(_Strict):
     """EASE."""
 
-    regularization: float = Field(200.0, gt=0)
+    regularization: float = Field(200.0, gt=0, le=1e9)
 
 
 class Bm25(_Strict):
@@ -96,7 +96,7 @@ class Bpr(_Strict):
 
     factors: int = Field(100, ge=1, le=1024)
     iterations: int = Field(30, ge=1, le=10000)
-    learning_rate: float = Field(0.05, gt=0)
+    learning_rate: float = Field(0.05, gt=0, le=1)
     regularization: float = Field(0.01, ge=0)
 
 
@@ -146,7 +146,7 @@ class Config(_Strict):
     source: Source = Source()
     split: Split = Split()
     history: HistorySettings = HistorySettings()
-    weights: dict[str, float] = Field(default_factory=dict)
+    weights: dict[str, Annotated[float, Field(ge=-1e6, le=1e6)]] = Field(default_factory=dict)
     generators: Generators = Generators()
     als: Als = Als()
     neighbours: Neighbours = Neighbours()

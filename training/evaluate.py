@@ -61,16 +61,15 @@ def evaluate(
     clock: Clock,
     category: dict[str, str],
     end: float | None = None,
-    *,
-    first: bool = False,
 ) -> Evaluation:
     """Return how to order, and what that reached on the held-back days.
+
+    Where popularity is ahead of what was learnt beyond the interval, popularity orders: a list of what sells is better
+    than a worse one.
 
     Args:
         category: item_id → the name under which its sales are measured.
         end: epoch seconds; where the held-back days end, when not with the newest event.
-        first: there is no version in use. Then popularity orders where it was better beyond the interval, since a list
-            of what sells is better than none.
     """
     end = float(log.events.at.max()) + 1.0 if end is None else end
     test = end - config.split.test_days * DAY
@@ -87,8 +86,7 @@ def evaluate(
     measures = {name: metrics.measured(found, scorer, catalogue) for name, scorer in _scorers(order).items()}
     labels = {"category": _categories(found, model, category), "channel": _channels(found, matrix, later)}
     days = {"customers": len(found), "days": config.split.test_days, "first": _day(test), "last": _day(end - 1.0)}
-    if first:
-        order, measures = _at_least_popular(order, measures, config.seed)
+    order, measures = _at_least_popular(order, measures, config.seed)
     done = _measured(order, found, measures, labels, days, model.n_items, config.seed)
     clock.lap("evaluate")
     return done

@@ -47,8 +47,8 @@ def check(log: Log) -> None:
         InvalidRequest: there is not; says what is missing.
     """
     if not len(log):
-        raise InvalidRequest("nothing to learn from: the store holds no interaction that names an item")
+        raise InvalidRequest("nothing to learn from: there is no interaction that names an item")
     if not log.events.purchases.any():
-        raise InvalidRequest("nothing to learn from: the store holds no purchase")
+        raise InvalidRequest("nothing to learn from: there is no purchase")
     if not (log.customers >= 0).any():
-        raise InvalidRequest("nothing to learn from: no interaction in the store names a customer")
+        raise InvalidRequest("nothing to learn from: no interaction names a customer")

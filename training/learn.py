@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsvc.artifact import Array
-from recsvc.concepts import BLENDED
+from recsvc.concepts import BLENDED, Generator
 from recsvc.engine import forest, karma
 from recsvc.engine.model import FEATURES
 from training import cases, fit, matrix, ranker, timing
@@ -55,6 +55,12 @@ class Order:
     def name(self) -> str:
         """`ranker` or `blend`."""
         return "ranker" if self.trees else "blend"
+
+    @property
+    def popular(self) -> bool:
+        """Whether it is popularity alone."""
+        at = BLENDED.index(Generator.POPULARITY)
+        return not self.trees and bool(self.blend[at] > 0) and int(np.count_nonzero(self.blend)) == 1
 
     def scorer(self) -> cases.Scorer:
         """Return what scores the cases of an evaluation as the engine scores them."""

@@ -14,7 +14,7 @@ from recsvc.store import facts
 from training import evaluate, metrics
 from training.config import Config
 from training.evaluate import Clock, Evaluation
-from training.gate.checks import Production
+from training.gate.checks import Check, Production
 from training.given import Given, read
 from training.metrics import Measures
 from training.progress import Progress
@@ -23,15 +23,31 @@ from training.progress import Progress
 _NO_RECIPE: Final = ("source", "split", "lists", "gate", "publish", "threads", "seed")
 
 
-def in_use(artifacts: Path, shop: facts.Facts) -> Production | None:
-    """Return the version in use, None where there is none that can be read, or it is another shop's."""
+def in_use(artifacts: Path, shop: facts.Facts) -> tuple[Production | None, list[Check]]:
+    """Return the version in use, or the newest that can be read where that one cannot, and what there is to warn of.
+
+    None where there is none that can be read, or what is in use is another shop's.
+    """
+    problem = ""
     try:
-        version = artifact.current(artifacts)
-        model = from_artifact(artifact.read(artifacts, version)) if version else None
-    except ArtifactInvalid:
-        return None
-    known = model is not None and model.database_id == shop.database_id
-    return Production(model, shop.customer_secret) if model is not None and known else None
+        current = artifact.current(artifacts)
+    except ArtifactInvalid as error:
+        problem, current = error.message, None
+    if current is None and not problem:
+        return None, []
+    wanted = [one for one in (current, *(name for name in artifact.versions(artifacts) if name != current)) if one]
+    for version in wanted:
+        try:
+            model = from_artifact(artifact.read(artifacts, version))
+        except ArtifactInvalid as error:
+            problem = problem or error.message
+            continue
+        if model.database_id != shop.database_id:
+            return None, []
+        said = f"{current or 'current'} cannot be read ({problem}): compared with {version}"
+        return Production(model, shop.customer_secret), [Check("in_use", True, said, warning=True)] if problem else []
+    said = f"{current or 'current'} cannot be read ({problem}), nor another version: compared with nothing"
+    return None, [Check("in_use", True, said, warning=True)]
 
 
 def recipe_in_use(

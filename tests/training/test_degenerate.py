@@ -65,7 +65,7 @@ PUBLISHED: dict[str, Callable[[], list[Row]]] = {
     "endless ids": lambda: [_row("c" * 256, "☃" * 85, days=n + 1.0) for n in range(30)] + _weekly(30, 9),
 }  # fmt: skip
 REFUSED: dict[str, tuple[Callable[[], list[Row]], str]] = {
-    "empty": (list, "holds no interaction"),
+    "empty": (list, "there is no interaction"),
     "all returns": (lambda: [_row(f"c{n}", f"i{n % 9}", "return") for n in range(90)], "no purchase"),
     "guests only": (lambda: [_row(None, f"i{n % 9}", order_id=f"g{n}") for n in range(90)], "names a customer"),
 }

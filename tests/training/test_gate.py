@@ -6,9 +6,10 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import sqlalchemy as sa
 from recsvc import artifact
 from recsvc.engine.model import from_artifact, hash_customer
 from recsvc.store import database, facts, interactions, items
-from tests.planted import CUSTOMERS, Quiet, catalogue, history, small
+from tests.planted import CUSTOMERS, Quiet, catalogue, history, interaction, small
 from training import fit, given, run
 from training.config import Config
 from training.errors import Refused
@@ -91,9 +92,10 @@ def test_a_first_import_with_columns_swapped_is_refused(tmp_path: Path) -> None:
 def test_a_shop_without_tastes_is_warned_of_and_served(tmp_path: Path) -> None:
     """Random purchases look like shuffled ones: where no model was any better there is nothing to protect."""
     engine = _shop(tmp_path / "shop", _shuffled(history(NOW), ITEM))
-    for root in ("artifacts", "others"):
-        outcome = run.train(engine, tmp_path / root, small(), Quiet())
-        assert [one["code"] for one in outcome.gate["checks"] if one["warning"]] == ["shuffled_ids"]
+    for _ in range(2):
+        outcome = run.train(engine, tmp_path / "artifacts", small(), Quiet())
+        warned = [one["code"] for one in outcome.gate["checks"] if one["warning"]]
+        assert warned == ["worse_than_popularity", "shuffled_ids"]
         assert outcome.table["popularity"]["lead_high"] >= 0
         assert outcome.note.startswith("popularity: what was learnt is behind it")
 
@@ -140,17 +142,64 @@ def test_a_worse_recipe_is_refused_beside_the_one_in_use(trained: tuple[sa.Engin
     artifact.point(root, artifact.versions(root)[-1])
 
 
-def test_the_same_recipe_that_reaches_much_less_than_it_did_is_refused(
+def _republished(root: Path, into: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """The version in use, with another manifest, in a folder of its own."""
+    published = artifact.read(root, artifact.versions(root)[-1])
+    manifest = json.loads(json.dumps(published.manifest))
+    change(manifest)
+    artifact.publish(into, artifact.new_version(NOW), dict(published.arrays), manifest)
+
+
+def test_the_same_recipe_that_reaches_much_less_than_it_did_is_warned_of(
+    trained: tuple[sa.Engine, Path], tmp_path: Path
+) -> None:
+    def better(manifest: dict[str, Any]) -> None:
+        row = manifest["metrics"][manifest["ordering"]]
+        row.update({name: value * 1.5 for name, value in row.items() if name.startswith("ndcg@10")})
+
+    engine, root = trained
+    _republished(root, tmp_path, better)
+    outcome = run.train(engine, tmp_path, small(), Quiet())
+    assert [one["code"] for one in outcome.gate["checks"] if one["warning"]] == ["fell"]
+
+
+def test_what_cannot_be_measured_does_not_follow_what_was(trained: tuple[sa.Engine, Path]) -> None:
+    engine, root = trained
+    config = small().model_copy(update={"split": small().split.model_copy(update={"test_days": 365})})
+    assert "not_measured: only 0 customers to measure on, 120 of version" in _refused(engine, root, config)
+
+
+def test_a_damaged_version_in_use_is_said_and_the_one_before_compared_with(
     trained: tuple[sa.Engine, Path], tmp_path: Path
 ) -> None:
     engine, root = trained
-    published = artifact.read(root, artifact.versions(root)[-1])
-    version = artifact.new_version(NOW)
-    manifest = json.loads(json.dumps(published.manifest))
-    row = manifest["metrics"][manifest["ordering"]]
-    row.update({name: value * 1.5 for name, value in row.items() if name.startswith("ndcg@10")})
-    artifact.publish(tmp_path / "artifacts", version, dict(published.arrays), manifest)
-    assert "worse_than_production" in _refused(engine, tmp_path / "artifacts", small())
+    for _ in range(2):
+        _republished(root, tmp_path, lambda manifest: None)
+        time.sleep(1.1)  # a version is named by the second
+    old, new = artifact.versions(tmp_path)[1], artifact.versions(tmp_path)[0]
+    (tmp_path / new / "factors.npy").unlink()
+    outcome = run.train(engine, tmp_path, small(), Quiet())
+    said = next(one for one in outcome.gate["checks"] if one["code"] == "in_use")
+    assert said["warning"] and new in said["message"] and f"compared with {old}" in said["message"]
+
+
+def test_an_ordinary_shop_is_not_refused_week_after_week(tmp_path: Path) -> None:
+    """Few customers, a long tail, no taste: what a first look at a new shop is like."""
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        engine = _shop(tmp_path / f"shop{seed}", [])
+        for week in range(8):
+            items = np.minimum(rng.zipf(1.5, 240) - 1, 59)
+            rows = [
+                interaction(
+                    f"c{rng.integers(80)}", f"{'coffee' if n < 30 else 'tea'}-{n % 30:02}", "purchase",
+                    NOW - timedelta(days=7.0 * (7 - week) + float(rng.random()) * 6 + 0.1), order_id=f"{week}-{k}",
+                )
+                for k, n in enumerate(items.tolist())
+            ]  # fmt: skip
+            interactions.append_many(engine, rows)
+            if week >= 5:
+                run.train(engine, tmp_path / f"artifacts{seed}", small(), Quiet())
 
 
 @pytest.fixture(scope="module")

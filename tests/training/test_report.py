@@ -39,8 +39,13 @@ def shop(home: Path) -> Path:
             connection.execute(sa.text(f"UPDATE {table} SET customer_id = 'unmistakable-' || customer_id"))
     run.train(engine, home / "artifacts", small(), Quiet())
     ago = NOW - timedelta(hours=1)
+    # So often that it is among what each of them bought most, whoever is sampled.
     rows = [
-        interaction(f"unmistakable-c{n}", "tea-29", "purchase", ago, order_id=f"x{n}", quantity=1) for n in range(60)
+        interaction(
+            f"unmistakable-c{n}", "tea-29", "purchase", ago - k * timedelta(days=9), order_id=f"x{n}-{k}", quantity=1
+        )
+        for n in range(60)
+        for k in range(20)
     ]
     rows += [
         interaction("unmistakable-c1", "nowhere", "view", ago), interaction(None, "tea-01", "view", ago),
@@ -144,7 +149,7 @@ def test_a_run_compares_itself_with_the_version_before(newest: Artifact, artifac
 def test_what_the_parts_of_a_run_cost_is_kept(newest: Artifact) -> None:
     cost = newest.manifest["report"]["cost"]
     assert {"read", "fit", "lists", "report"} <= cost["seconds"].keys()
-    assert 0 < cost["seconds"]["report"] < 2 and 10**7 < cost["peak_bytes"] < 10**11
+    assert 0 < cost["seconds"]["report"] < 20 and 10**7 < cost["peak_bytes"] < 10**11
 
 
 def test_equal_artifacts_give_equal_bytes_and_no_customer_id(artifacts: Path, tmp_path: Path) -> None:

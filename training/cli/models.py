@@ -64,7 +64,7 @@ def rollback(as_json: _Json = False) -> None:
             try:
                 _verified(store, version)
             except ArtifactInvalid as error:
-                console.print(f"passed over: {error.message}", markup=False, style="yellow", soft_wrap=True)
+                console.print(f"passed over: {version}: {error.message}", markup=False, style="yellow", soft_wrap=True)
                 continue
             store.use(version, promotions.ROLLED_BACK)
             break

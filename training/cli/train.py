@@ -16,6 +16,7 @@ from recsvc.settings import load as load_settings
 from recsvc.store import opening
 from training.cli import tables
 from training.cli.bars import Bars
+from training.errors import Refused
 
 if TYPE_CHECKING:
     from training.run import Outcome
@@ -52,7 +53,12 @@ def train(
     with held(store.root), Bars() as bars:
         with suppress(ArtifactInvalid):  # what is damaged there is no reason not to train another
             store.follow()
-        outcome = job(engine, store.root, chosen, bars, force=force, publish=artifact.write)
+        try:
+            outcome = job(engine, store.root, chosen, bars, force=force, publish=artifact.write)
+        except Refused as error:
+            if as_json:
+                print(json.dumps({"refused": error.fields}, indent=1))
+            raise
         bars.step("publishing", None)
         store.upload(outcome.version)
         if promote:

@@ -12,12 +12,14 @@ from training.errors import Refused
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing looked at. message: what was found, with its number; a warning passes and is shown."""
+    """One thing looked at. message: what was found, with its number; a warning passes and is shown. figure: the number,
+    where the next version is compared with it."""
 
     code: str
     passed: bool
     message: str
     warning: bool = False
+    figure: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,11 @@ class Production:
         """Its name."""
         return self.model.version
 
+    def check(self, code: str) -> dict[str, Any] | None:
+        """Return what its own gate recorded of one check."""
+        checks = self.model.manifest.get("gate", {}).get("checks", [])
+        return next((one for one in checks if one["code"] == code), None)
+
 
 def verdict(checks: Sequence[Check], forced: bool) -> dict[str, Any]:
     """Return the manifest's record of the gate.
@@ -41,5 +48,6 @@ def verdict(checks: Sequence[Check], forced: bool) -> dict[str, Any]:
     """
     failed = [one for one in checks if not one.passed]
     if failed and not forced:
-        raise Refused("refused by the gate: " + "; ".join(f"{one.code}: {one.message}" for one in failed))
+        said = "; ".join(f"{one.code}: {one.message}" for one in failed)
+        raise Refused(f"refused by the gate: {said}", {one.code: one.message for one in failed})
     return {"passed": not failed, "forced": bool(failed), "checks": [asdict(one) for one in checks]}

@@ -11,8 +11,9 @@ from training.config import Config, Gate
 from training.evaluate import Evaluation
 from training.gate.checks import Check, Production
 
-# Other people's lists must be this part worse, as far as the interval can tell; each is compared with so many.
-_OWN, _OTHERS = 0.3, 10
+# Other people's lists must be this part worse, as far as the interval can tell; each is compared with so many. Of what
+# the version in use was ahead of other people's lists, half has to be possible.
+_OWN, _OTHERS, _HALF = 0.3, 10, 0.5
 
 
 def of_scores(found: Evaluation, production: Production | None, recipe: Array | None, config: Config) -> list[Check]:
@@ -22,41 +23,54 @@ def of_scores(found: Evaluation, production: Production | None, recipe: Array | 
         recipe: (cases,) NDCG of the recipe in production on the same customers and days; None where it is the same.
     """
     if found.ours is None:
-        return []
-    row, chosen = found.table[found.order.name], found.order.name
-    checks = [_beside("popularity", "popularity", found.table["popularity"])]
-    checks.append(_shuffled(found, production, config.seed))
+        return [_unmeasured(found, production, config.split.min_customers)] if production else []
+    checks = [_popular(found), _shuffled(found, production, config.seed)]
     if recipe is not None and production:
         lead = metrics.interval("lead", found.ours.ndcg - recipe, metrics.drawn(len(recipe), config.seed))
-        checks.append(_beside("production", f"the recipe of version {production.version}", lead))
+        checks.append(_beside(f"the recipe of version {production.version}", lead))
     elif production:
-        checks += _fallen(row, chosen, production, config.gate)
+        checks += _fallen(found.table[found.order.name], production, config.gate)
     return checks
 
 
-def _beside(code: str, name: str, lead: dict[str, float]) -> Check:
-    message = f"ndcg@{K} leads {name} by {lead['lead']:.4f} ({lead['lead_low']:.4f} to {lead['lead_high']:.4f})"
+def _unmeasured(found: Evaluation, production: Production, least: int) -> Check:
+    """Whether a version that was measured would be followed by one that cannot be."""
+    before = int(production.model.manifest.get("evaluation", {}).get("customers", 0))
+    message = f"only {found.asked:,} customers to measure on, {before:,} of version {production.version}"
+    if before >= 2 * least:
+        return Check("not_measured", False, f"{message}; at least {least} are needed")
+    return Check("not_measured", True, message, warning=True)
+
+
+def _popular(found: Evaluation) -> Check:
+    if found.order.popular:
+        return Check("worse_than_popularity", True, found.order.note, warning=True)
+    row = found.table["popularity"]
+    return Check("worse_than_popularity", True, f"popularity: {_leads(row)}")
+
+
+def _leads(lead: dict[str, float]) -> str:
+    return f"ndcg@{K} leads by {lead['lead']:.4f} ({lead['lead_low']:.4f} to {lead['lead_high']:.4f})"
+
+
+def _beside(name: str, lead: dict[str, float]) -> Check:
+    message = f"{name}: {_leads(lead)}"
     if lead["lead_high"] >= 0:
-        return Check(f"worse_than_{code}", True, message)
-    return Check(f"worse_than_{code}", False, f"{message}: worse beyond the interval")
+        return Check("worse_than_production", True, message)
+    return Check("worse_than_production", False, f"{message}: worse beyond the interval")
 
 
-def _fallen(row: dict[str, float], chosen: str, production: Production, settings: Gate) -> list[Check]:
-    """Whether the same recipe reaches much less than it did when the version in production was made."""
+def _fallen(row: dict[str, float], production: Production, settings: Gate) -> list[Check]:
+    """Whether the same recipe reaches much less than it did when the version in production was made: a warning, since
+    the customers and days are others, and a sale may be why."""
     manifest = production.model.manifest
     then = manifest.get("metrics", {}).get(manifest.get("ordering"), {})
     if f"ndcg@{K}_low" not in then:
         return []
-    message = (
-        f"ndcg@{K} {row[f'ndcg@{K}']:.4f} (up to {row[f'ndcg@{K}_high']:.4f}), version {production.version} "
-        f"{then[f'ndcg@{K}']:.4f} (from {then[f'ndcg@{K}_low']:.4f}) on its own held-back days"
-    )
+    now, was = (f"{one[f'ndcg@{K}']:.4f}" for one in (row, then))
+    message = f"ndcg@{K} {now} by the same recipe, {was} of version {production.version} on its own held-back days"
     fell = row[f"ndcg@{K}_high"] < then[f"ndcg@{K}_low"] * (1.0 - settings.drop)
-    return [
-        Check(
-            "worse_than_production", not fell, message + (f": a fall of more than {settings.drop:.0%}" if fell else "")
-        )
-    ]
+    return [Check("fell", True, message, warning=bool(fell))]
 
 
 def _shuffled(found: Evaluation, production: Production | None, seed: int) -> Check:
@@ -81,16 +95,14 @@ def _shuffled(found: Evaluation, production: Production | None, seed: int) -> Ch
         f"lists reach {own:.4f} ndcg@{K} for their own customers and {theirs.mean():.4f} for others "
         f"({lead['lead_low']:.4f} to {lead['lead_high']:.4f} more)"
     )
-    # Much worse than other people's lists is another fault than having nothing to do with their customers.
-    worse = lead["lead"] < -_OWN * theirs.mean()
-    if lead["lead_low"] > 0 or lead["lead_high"] >= _OWN * own or worse:
-        return Check("shuffled_ids", True, message)
-    message += ": customers and what they bought have nothing to do with each other"
-    if production is None or _warned(production, "shuffled_ids"):
-        return Check("shuffled_ids", True, message, warning=True)
-    return Check("shuffled_ids", False, f"{message}, as they had in version {production.version}: ids are shuffled")
-
-
-def _warned(production: Production, code: str) -> bool:
-    checks = production.model.manifest.get("gate", {}).get("checks", [])
-    return any(one["code"] == code and one["warning"] for one in checks)
+    value = lead["lead"]
+    if production is None or (before := production.check("shuffled_ids")) is None or before["warning"]:
+        # Much worse than other people's lists is another fault than having nothing to do with their customers.
+        none = lead["lead_low"] <= 0 and lead["lead_high"] < _OWN * own and value >= -_OWN * theirs.mean()
+        return Check("shuffled_ids", True, message, warning=bool(none), figure=value)
+    was = before["figure"] or 0.0
+    message += f", {was:.4f} more in version {production.version}"
+    if lead["lead_low"] > 0 or lead["lead_high"] >= _HALF * was:
+        return Check("shuffled_ids", True, message, figure=value)
+    said = f"{message}: customers and what they bought have nothing to do with each other any more; are ids shuffled?"
+    return Check("shuffled_ids", False, said, figure=value)
