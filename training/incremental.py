@@ -28,7 +28,7 @@ from training.config import Config
 from training.content import of_catalogue
 from training.evaluate import Clock
 from training.gate import arrays, data
-from training.gate.checks import Check, verdict
+from training.gate.checks import Check, Production, verdict
 from training.given import Given
 from training.matrix import Matrix
 from training.production import in_use
@@ -78,8 +78,7 @@ def train(
     clock.lap("lists")
     checks += arrays.of_arrays(built.found, built.matrix.shape, production)
     checks += arrays.of_model(built.model, built.matrix, built.rows, recipe.seed)
-    measured = [Check(**one) for code in _MEASURED if (one := production.check(code))]
-    manifest = _manifest(built, read, base) | {"gate": verdict([*measured, *checks], force)}
+    manifest = _manifest(built, read, base) | {"gate": _gate(production, checks, force)}
     new = artifact.Artifact(version, manifest, built.found)
     manifest["report"] = collect.collect(engine, read, new, production, clock.laps)
     progress.step("publishing")
@@ -96,6 +95,14 @@ def _manifest(built: Built, read: Given, base: Model) -> dict[str, Any]:
     kept = {name: base.manifest[name] for name in ("ordering", "note", "metrics", "evaluation", "configuration")}
     full = base.manifest.get("incremental_on", base.version)
     return build.manifest(built, read) | kept | {"incremental_on": full}
+
+
+def _gate(production: Production, checks: list[Check], force: bool) -> dict[str, Any]:
+    """Return the record of the gate: the verdict is over this run's own checks. What its full run found of the order
+    was judged then, and perhaps forced: it is carried, not judged again."""
+    own = verdict(checks, force)
+    measured = [one for code in _MEASURED if (one := production.check(code))]
+    return own | {"checks": [*measured, *own["checks"]]}
 
 
 def _recipe(manifest: dict[str, Any], config: Config) -> Config:
