@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,11 @@ import structlog
 
 from recsvc import artifact, metrics
 from recsvc.artifact import Array
-from recsvc.engine import eligibility, lists, offers
+from recsvc.engine import eligibility, lists, offers, traits
 from recsvc.engine.eligibility import Shelf
 from recsvc.engine.history import EMPTY
 from recsvc.engine.model import Model, from_artifact
+from recsvc.engine.traits import Traits
 from recsvc.errors import ArtifactInvalid
 from recsvc.store import interactions, live
 from recsvc.store.database import MICROSECONDS
@@ -35,19 +36,24 @@ _SOLD_SECONDS, _SOLD_DAYS, _SOLD_ITEMS = 60.0, 90, 1000
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One consistent view. `model`, `shelf` and `book` are None until something was published."""
+    """One consistent view. All but `state` is None until something was published."""
 
     state: State
     model: Model | None
     shelf: Shelf | None
     book: offers.OfferBook | None
     availability: eligibility.Availability | None
-    categories: dict[str, Array]
+    traits: Traits | None
 
     @property
     def catalogue(self) -> Catalogue:
         """The items and offers."""
         return self.state.catalogue
+
+    @property
+    def categories(self) -> Mapping[str, Array]:
+        """Category → item rows."""
+        return self.traits.categories if self.traits else {}
 
     @property
     def version(self) -> str:
@@ -72,7 +78,7 @@ class Current:
         self._sold_lock = threading.Lock()
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self.snapshot = Snapshot(live_state.state, None, None, None, None, {})
+        self.snapshot = Snapshot(live_state.state, None, None, None, None, None)
         self.settle(time.time())
 
     def start(self, first: Callable[[], None]) -> None:
@@ -98,7 +104,7 @@ class Current:
             old, state = self.snapshot, self._live.state
             model = self._newest(old.model)
             if model is None:
-                self.snapshot = Snapshot(state, None, None, None, None, {})
+                self.snapshot = Snapshot(state, None, None, None, None, None)
             elif model is not old.model or state.catalogue is not old.state.catalogue:
                 self.snapshot = _renew(old, state, now) if model is old.model else _build(state, model, now)
             else:
@@ -107,7 +113,7 @@ class Current:
                     assert old.availability is not None
                     shelf = eligibility.shelf(old.availability, now, model.a["karma"])
                 if state is not old.state or shelf is not old.shelf:
-                    self.snapshot = Snapshot(state, model, shelf, old.book, old.availability, old.categories)
+                    self.snapshot = Snapshot(state, model, shelf, old.book, old.availability, old.traits)
             return self.snapshot
 
     def refused(self) -> dict[str, str]:
@@ -198,7 +204,8 @@ def _build(state: State, model: Model, now: float) -> Snapshot:
     shelf = eligibility.shelf(availability, now, model.a["karma"])
     # One list for nobody: the first reader of a mapped file pays for its pages, and that shall be no customer.
     lists.personal(model, EMPTY, shelf, np.empty(0, np.int64), 1)
-    return Snapshot(state, model, shelf, _book(model, catalogue), availability, _categories(model, catalogue))
+    known = traits.of(model.item_ids, model.rows, catalogue.items)
+    return Snapshot(state, model, shelf, _book(model, catalogue), availability, known)
 
 
 def _renew(old: Snapshot, state: State, now: float) -> Snapshot:
@@ -216,19 +223,15 @@ def _renew(old: Snapshot, state: State, now: float) -> Snapshot:
         parts.append(known.copy())
         parts[-1][rows] = fresh
     fresh_availability = eligibility.Availability(*parts)
-    same = all(_categories_of(before.items.get(one)) == _categories_of(new.items.get(one)) for one in ids)
-    categories = old.categories if same else _categories(model, new)
+    assert old.traits is not None
+    known_traits = traits.renewed(old.traits, ids, new.items, before.items)
     book = old.book if before.offers == new.offers else _book(model, new)
     shelf = eligibility.shelf(fresh_availability, now, model.a["karma"])
-    return Snapshot(state, model, shelf, book, fresh_availability, categories)
+    return Snapshot(state, model, shelf, book, fresh_availability, known_traits)
 
 
 def _columns(availability: eligibility.Availability) -> list[Array]:
     return [getattr(availability, name) for name in eligibility.Availability.__slots__]
-
-
-def _categories_of(item: Any) -> list[str]:
-    return item.categories if item is not None else []
 
 
 def _book(model: Model, catalogue: Catalogue) -> offers.OfferBook:
@@ -240,16 +243,6 @@ def _book(model: Model, catalogue: Catalogue) -> offers.OfferBook:
     starts = np.array([_seconds(offer.starts_at, -np.inf) for offer in catalogue.offers], np.float64)
     ends = np.array([_seconds(offer.ends_at, np.inf) for offer in catalogue.offers], np.float64)
     return offers.book(model, rows, active, starts, ends)
-
-
-def _categories(model: Model, catalogue: Catalogue) -> dict[str, Array]:
-    """Return category → item rows."""
-    found: dict[str, list[int]] = {}
-    for row, item_id in enumerate(model.item_ids):
-        item = catalogue.items.get(item_id)
-        for name in item.categories if item else ():
-            found.setdefault(name, []).append(row)
-    return {name: np.array(rows, np.int32) for name, rows in found.items()}
 
 
 def _seconds(micro: Any, otherwise: float) -> float:
