@@ -16,7 +16,7 @@ import numpy as np
 from recsvc.artifact import Array
 from recsvc.concepts import Reason
 from recsvc.engine.lists import Listed
-from recsvc.engine.query import POOL, Query
+from recsvc.engine.query import Query
 from recsvc.engine.reasons import CODE
 
 
@@ -33,32 +33,33 @@ class Traits:
     categories: Array
 
 
-def arrange(listed: Listed, query: Query, traits: Traits, rng: np.random.Generator) -> Listed:
+def arrange(listed: Listed, query: Query, traits: Traits, rng: np.random.Generator, pool: int) -> Listed:
     """Return the slots asked for, in order, each with its propensity.
 
     Args:
-        listed: the candidates, best first, `query.depth` of them where there are as many.
+        listed: the candidates, best first.
         traits: of the candidates; only what the query needs is looked at.
         rng: for exploration. The same state of it gives the same list, whatever page of it is asked for.
+        pool: how many of the first candidates take part in rotation, diversity and exploration: as many for every page.
+            The others stand behind them; with exploration they are left out.
     """
     places = np.arange(len(listed.rows))
     worth = relevance(listed.scores)
     if query.penalty is not None:
         worth = worth * (1.0 - query.penalty[listed.rows])
-        places = np.argsort(-worth, kind="stable")
+        places[:pool] = np.argsort(-worth[:pool], kind="stable")
     places = places[worth[places] >= query.min_relevance]
-    every = bool(query.explore)
     if query.caps:
         columns = [traits.codes[trait][places] for trait, _ in query.caps]
-        most = len(places) if every or query.diversity else query.last
+        most = len(places) if query.explore or query.diversity else query.last
         places = places[capped(columns, [count for _, count in query.caps], most)]
+    inside, behind = places[places < pool], places[places >= pool]
     if query.diversity:
-        found = diverse(worth[places], query.diversity, traits.factors[places], traits.categories[places], query.last)
-        places = places[found]
-    page = slice(query.offset, query.last)
+        count = len(inside) if query.explore else query.last
+        inside = inside[diverse(worth[inside], query.diversity, traits, inside, count)]
     if query.explore:
-        return explored(listed.take(places), query, rng)
-    return listed.take(places[page])
+        return explored(listed.take(inside), query, rng)
+    return listed.take(np.concatenate([inside, behind])[query.offset : query.last])
 
 
 def relevance(scores: Array) -> Array:
@@ -90,25 +91,25 @@ def capped(columns: list[Array], most: list[int], count: int) -> Array:
     return np.array(kept, np.int64)
 
 
-def diverse(worth: Array, diversity: float, factors: Array, categories: Array, count: int) -> Array:
-    """Return all r places, the first `count` chosen one by one for their worth less their likeness to those before.
+def diverse(worth: Array, diversity: float, traits: Traits, places: Array, count: int) -> Array:
+    """Return all r positions, the first `count` chosen one by one for their worth less their likeness to those before.
 
     The next is the one with the highest (1 − diversity) · worth − diversity · (likeness to the most similar before
     it). Likeness is the cosine of the factors; of two items of which one has none, the part of their categories that
-    they share. Only the first 200 take part, the others follow as they stood.
+    they share.
 
     Args:
-        worth: (r,) in [0, 1], descending. factors: (r, k). categories: (r, c) bool.
+        worth: (r,) in [0, 1].
+        places: (r,) where in `traits` the items are.
 
     Source:
         Carbonell & Goldstein 1998, https://doi.org/10.1145/290941.291025, with λ = 1 − diversity
     """
-    r = min(len(worth), POOL)
-    length = np.linalg.norm(factors[:r], axis=1)
-    unit = factors[:r] / np.where(length > 0, length, 1.0)[:, None]
-    sets = categories[:r].astype(np.float64)
-    sizes = sets.sum(axis=1)
-    value, closest = (1.0 - diversity) * worth[:r], np.zeros(r)
+    r = len(places)
+    factors, sets = traits.factors[places], traits.categories[places].astype(np.float64)
+    length, sizes = np.linalg.norm(factors, axis=1), sets.sum(axis=1)
+    unit = factors / np.where(length > 0, length, 1.0)[:, None]
+    value, closest = (1.0 - diversity) * worth, np.zeros(r)
     free, chosen = np.ones(r, bool), list[int]()
     for _ in range(min(count, r)):
         best = int(np.argmax(np.where(free, value - diversity * closest, -np.inf)))
@@ -118,8 +119,7 @@ def diverse(worth: Array, diversity: float, factors: Array, categories: Array, c
         overlap = shared / np.maximum(sizes + sizes[best] - shared, 1.0)
         like = np.where((length > 0) & (length[best] > 0), np.maximum(unit @ unit[best], 0.0), overlap)
         closest = np.maximum(closest, like)
-    rest = np.concatenate([np.flatnonzero(free), np.arange(r, len(worth))])
-    return np.concatenate([np.array(chosen, np.int64), rest])
+    return np.concatenate([np.array(chosen, np.int64), np.flatnonzero(free)])
 
 
 def explored(listed: Listed, query: Query, rng: np.random.Generator) -> Listed:

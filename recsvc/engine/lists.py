@@ -22,8 +22,8 @@ from recsvc.engine.session import NOTHING, Proposals, Session, propose
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """Items in order: rows (r,), scores (r,) float32 and their reasons. propensities: (r,) float64, the probability with
-    which each stands in its slot; None where nothing was left to chance."""
+    """Items in order: rows (r,), scores (r,) float32 and their reasons. propensities: (r,) float64, the probability
+    with which each stands in its slot; None where nothing was left to chance."""
 
     rows: Array
     scores: Array

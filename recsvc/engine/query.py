@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 
 from recsvc.artifact import Array
 
-# How many candidates are arranged when anything but their score counts. Always as many, wherever a page begins, so that
-# page 2 goes on where page 1 ended.
+# How many candidates are made where anything but their score counts, and how many will do where they are at hand.
+# Never as many as the page needs: else page 2 would not go on where page 1 ended.
 POOL: Final = 200
+ENOUGH: Final = 50
 NO_ROWS: Final = np.empty(0, np.int64)
 
 
@@ -29,7 +30,7 @@ class Query:
 
     limit: int
     offset: int = 0
-    without: Array = NO_ROWS
+    without: Array = field(default_factory=lambda: NO_ROWS)
     among: Array | None = None
     min_relevance: float = 0.0
     diversity: float = 0.0
@@ -49,5 +50,10 @@ class Query:
 
     @property
     def depth(self) -> int:
-        """How many candidates it takes to answer."""
+        """How many candidates are made to answer."""
         return self.last if self.plain else max(POOL, self.last)
+
+    @property
+    def enough(self) -> int:
+        """How many candidates will do where they are at hand."""
+        return self.last if self.plain else max(ENOUGH, self.last)
