@@ -2,8 +2,8 @@
 
 `exclude` takes items away and `include` leaves only what one of the includes names; both act before candidates are
 made, so that a list is as long with them as without. `boost` and `bury` multiply the score of candidates. `pin` puts
-one item into a slot, whoever asks. Nothing brings up what may not be shown: out of stock, closed, sensitive, banned, left
-out by the caller or turned down by the customer.
+one item into a slot, whoever asks. Nothing brings up what may not be shown: out of stock, closed, sensitive, banned,
+left out by the caller or turned down by the customer.
 
 A factor makes a score above 0 so many times as high; one below 0, whose distance to 0 is its rank, is divided by it, so
 that a boost always lifts and nothing changes its sign. Rules stand in order of priority, highest first, then of id.
