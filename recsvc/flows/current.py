@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,10 @@ _SOLD_SECONDS, _SOLD_DAYS, _SOLD_ITEMS = 60.0, 90, 1000
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One consistent view. `model`, `shelf` and `book` are None until something was published."""
+    """One consistent view. `model`, `shelf` and `book` are None until something was published.
+
+    changes: (n,) int64, the catalogue's change number at which each item of the model last changed in more than stock.
+    """
 
     state: State
     model: Model | None
@@ -43,6 +46,7 @@ class Snapshot:
     book: offers.OfferBook | None
     availability: eligibility.Availability | None
     categories: dict[str, Array]
+    changes: Array | None = None
 
     @property
     def catalogue(self) -> Catalogue:
@@ -107,7 +111,7 @@ class Current:
                     assert old.availability is not None
                     shelf = eligibility.shelf(old.availability, now, model.a["karma"])
                 if state is not old.state or shelf is not old.shelf:
-                    self.snapshot = Snapshot(state, model, shelf, old.book, old.availability, old.categories)
+                    self.snapshot = replace(old, state=state, shelf=shelf)
             return self.snapshot
 
     def refused(self) -> dict[str, str]:
@@ -198,7 +202,8 @@ def _build(state: State, model: Model, now: float) -> Snapshot:
     shelf = eligibility.shelf(availability, now, model.a["karma"])
     # One list for nobody: the first reader of a mapped file pays for its pages, and that shall be no customer.
     lists.personal(model, EMPTY, shelf, np.empty(0, np.int64), 1)
-    return Snapshot(state, model, shelf, _book(model, catalogue), availability, _categories(model, catalogue))
+    changes = live.changes(catalogue, model.item_ids)
+    return Snapshot(state, model, shelf, _book(model, catalogue), availability, _categories(model, catalogue), changes)
 
 
 def _renew(old: Snapshot, state: State, now: float) -> Snapshot:
@@ -220,7 +225,18 @@ def _renew(old: Snapshot, state: State, now: float) -> Snapshot:
     categories = old.categories if same else _categories(model, new)
     book = old.book if before.offers == new.offers else _book(model, new)
     shelf = eligibility.shelf(fresh_availability, now, model.a["karma"])
-    return Snapshot(state, model, shelf, book, fresh_availability, categories)
+    changes = _changes(old, new, ids)
+    return Snapshot(state, model, shelf, book, fresh_availability, categories, changes)
+
+
+def _changes(old: Snapshot, new: Catalogue, ids: list[str]) -> Array:
+    """Return the change numbers of the items, those of `ids` renewed. Stock is left out: it moves with every sale, and
+    whether an item may be shown is looked up for each answer."""
+    assert old.changes is not None and old.model is not None
+    moved = [one for one in ids if not live.alike(old.catalogue.items.get(one), new.items.get(one))]
+    found = old.changes.copy()
+    found[[old.model.rows[one] for one in moved]] = live.changes(new, moved)
+    return found
 
 
 def _columns(availability: eligibility.Availability) -> list[Array]:
