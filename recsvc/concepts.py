@@ -112,6 +112,8 @@ class Reason(StrEnum):
     NEW_IN = "new_in"
     OFFER_FIT = "offer_fit"
     FALLBACK = "fallback"
+    PROMOTED = "promoted"
+    EXPLORATION = "exploration"
 
 
 REASONS: Final[tuple[Reason, ...]] = tuple(Reason)

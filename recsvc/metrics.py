@@ -17,6 +17,7 @@ CACHE = Counter(
     "recsvc_cache_total", "Cache look-ups: near (in this process), hit, late (old), miss, mismatch (not valid), away.",
     ["result"],
 )  # fmt: skip
+EXPOSURES = Counter("recsvc_exposures_total", "Replies for the spool of exposures: written, dropped.", ["result"])
 INTERACTIONS = Counter("recsvc_interactions_total", "Interactions by outcome.", ["outcome"])
 LIMITED = Counter("recsvc_rate_limited_total", "Requests refused because their key's rate was used up.")
 RELOADS = Counter("recsvc_model_reloads_total", "Looks at a new model: loaded or refused.", ["result"])

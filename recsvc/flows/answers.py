@@ -18,7 +18,7 @@ from recsvc import metrics
 from recsvc.concepts import Generator, Reason, Source
 from recsvc.engine.eligibility import Shelf
 from recsvc.engine.model import Model
-from recsvc.flows import cached, replies, stamps
+from recsvc.flows import cached, replies, stamps, texts
 from recsvc.flows.cached import Look
 from recsvc.flows.current import Snapshot
 from recsvc.flows.customers import Known
@@ -137,7 +137,7 @@ def _without_model(shop: Shop, snapshot: Snapshot, now: float, ask: Ask) -> Answ
         known = dict(sold or [])
         ranked = [(item_id, count) for item_id, count in known.items() if item_id in catalogue]
         ranked += [(item_id, 0) for item_id in catalogue if item_id not in known]
-    reason = {"code": Reason.FALLBACK.value, "item_id": None, "share": 1.0, "text": "Popular with other customers"}
+    reason = {"code": Reason.FALLBACK.value, "item_id": None, "share": 1.0, "text": texts.say(Reason.FALLBACK)}
     items: list[dict[str, Any]] = []
     for item_id, count in ranked:
         one = catalogue[item_id]

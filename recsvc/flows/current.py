@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,11 @@ import structlog
 
 from recsvc import artifact, metrics
 from recsvc.artifact import Array
-from recsvc.engine import eligibility, lists, offers
+from recsvc.engine import eligibility, lists, offers, traits
 from recsvc.engine.eligibility import Shelf
 from recsvc.engine.history import EMPTY
 from recsvc.engine.model import Model, from_artifact
+from recsvc.engine.traits import Traits
 from recsvc.errors import ArtifactInvalid
 from recsvc.store import interactions, live
 from recsvc.store.database import MICROSECONDS
@@ -35,7 +36,7 @@ _SOLD_SECONDS, _SOLD_DAYS, _SOLD_ITEMS = 60.0, 90, 1000
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One consistent view. `model`, `shelf` and `book` are None until something was published.
+    """One consistent view. All but `state` is None until something was published.
 
     changes: (n,) int64, the catalogue's change number at which each item of the model last changed in more than stock.
     """
@@ -45,13 +46,18 @@ class Snapshot:
     shelf: Shelf | None
     book: offers.OfferBook | None
     availability: eligibility.Availability | None
-    categories: dict[str, Array]
+    traits: Traits | None
     changes: Array | None = None
 
     @property
     def catalogue(self) -> Catalogue:
         """The items and offers."""
         return self.state.catalogue
+
+    @property
+    def categories(self) -> Mapping[str, Array]:
+        """Category → item rows."""
+        return self.traits.categories if self.traits else {}
 
     @property
     def version(self) -> str:
@@ -76,7 +82,7 @@ class Current:
         self._sold_lock = threading.Lock()
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self.snapshot = Snapshot(live_state.state, None, None, None, None, {})
+        self.snapshot = Snapshot(live_state.state, None, None, None, None, None)
         self.settle(time.time())
 
     def start(self, first: Callable[[], None]) -> None:
@@ -102,7 +108,7 @@ class Current:
             old, state = self.snapshot, self._live.state
             model = self._newest(old.model)
             if model is None:
-                self.snapshot = Snapshot(state, None, None, None, None, {})
+                self.snapshot = Snapshot(state, None, None, None, None, None)
             elif model is not old.model or state.catalogue is not old.state.catalogue:
                 self.snapshot = _renew(old, state, now) if model is old.model else _build(state, model, now)
             else:
@@ -202,8 +208,9 @@ def _build(state: State, model: Model, now: float) -> Snapshot:
     shelf = eligibility.shelf(availability, now, model.a["karma"])
     # One list for nobody: the first reader of a mapped file pays for its pages, and that shall be no customer.
     lists.personal(model, EMPTY, shelf, np.empty(0, np.int64), 1)
+    known = traits.of(model.item_ids, model.rows, catalogue.items)
     changes = live.changes(catalogue, model.item_ids)
-    return Snapshot(state, model, shelf, _book(model, catalogue), availability, _categories(model, catalogue), changes)
+    return Snapshot(state, model, shelf, _book(model, catalogue), availability, known, changes)
 
 
 def _renew(old: Snapshot, state: State, now: float) -> Snapshot:
@@ -221,12 +228,11 @@ def _renew(old: Snapshot, state: State, now: float) -> Snapshot:
         parts.append(known.copy())
         parts[-1][rows] = fresh
     fresh_availability = eligibility.Availability(*parts)
-    same = all(_categories_of(before.items.get(one)) == _categories_of(new.items.get(one)) for one in ids)
-    categories = old.categories if same else _categories(model, new)
+    assert old.traits is not None
+    known_traits = traits.renewed(old.traits, ids, new.items, before.items)
     book = old.book if before.offers == new.offers else _book(model, new)
     shelf = eligibility.shelf(fresh_availability, now, model.a["karma"])
-    changes = _changes(old, new, ids)
-    return Snapshot(state, model, shelf, book, fresh_availability, categories, changes)
+    return Snapshot(state, model, shelf, book, fresh_availability, known_traits, _changes(old, new, ids))
 
 
 def _changes(old: Snapshot, new: Catalogue, ids: list[str]) -> Array:
@@ -243,10 +249,6 @@ def _columns(availability: eligibility.Availability) -> list[Array]:
     return [getattr(availability, name) for name in eligibility.Availability.__slots__]
 
 
-def _categories_of(item: Any) -> list[str]:
-    return item.categories if item is not None else []
-
-
 def _book(model: Model, catalogue: Catalogue) -> offers.OfferBook:
     rows = [
         np.array(sorted(model.rows[one] for one in offer.items if one in model.rows), np.int32)
@@ -256,16 +258,6 @@ def _book(model: Model, catalogue: Catalogue) -> offers.OfferBook:
     starts = np.array([_seconds(offer.starts_at, -np.inf) for offer in catalogue.offers], np.float64)
     ends = np.array([_seconds(offer.ends_at, np.inf) for offer in catalogue.offers], np.float64)
     return offers.book(model, rows, active, starts, ends)
-
-
-def _categories(model: Model, catalogue: Catalogue) -> dict[str, Array]:
-    """Return category → item rows."""
-    found: dict[str, list[int]] = {}
-    for row, item_id in enumerate(model.item_ids):
-        item = catalogue.items.get(item_id)
-        for name in item.categories if item else ():
-            found.setdefault(name, []).append(row)
-    return {name: np.array(rows, np.int32) for name, rows in found.items()}
 
 
 def _seconds(micro: Any, otherwise: float) -> float:

@@ -9,7 +9,7 @@ import msgspec
 
 from recsvc.concepts import Reason
 from recsvc.engine import offers as engine_offers
-from recsvc.flows import customers, replies
+from recsvc.flows import customers, replies, texts
 from recsvc.flows.current import Snapshot
 from recsvc.flows.replies import Answer
 from recsvc.flows.shop import Shop
@@ -42,12 +42,12 @@ def _offer(snapshot: Snapshot, offer: Any, score: float, cited: int, items: list
     estimated = [
         name for name in ("value_cents", "cost_cents", "benefit") if name in offer.attributes.get("estimated", ())
     ]
-    reason = {"code": Reason.FALLBACK.value, "item_id": None, "text": "On what other customers buy"}
+    reason = {"code": Reason.FALLBACK.value, "item_id": None, "text": texts.say(texts.OFFER_FALLBACK)}
     if cited >= 0:
         assert snapshot.model is not None
         item_id = snapshot.model.item_ids[cited]
-        title = replies.fields(snapshot, item_id)["title"]
-        reason = {"code": Reason.OFFER_FIT.value, "item_id": item_id, "text": f"You buy {title}"}
+        text = texts.say(Reason.OFFER_FIT, title=replies.fields(snapshot, item_id)["title"])
+        reason = {"code": Reason.OFFER_FIT.value, "item_id": item_id, "text": text}
     return {
         "offer_id": offer.offer_id, "name": offer.name, "kind": offer.kind, "score": round(score, 6),
         "p_redeem": None, "uplift": None, "value_cents": offer.value_cents, "cost_cents": offer.cost_cents,

@@ -13,7 +13,7 @@ from recsvc.engine import lists
 from recsvc.engine.history import DAY
 from recsvc.engine.lists import Listed
 from recsvc.engine.model import Model
-from recsvc.flows import replies
+from recsvc.flows import replies, texts
 from recsvc.flows.answers import Ask, View, answer, may_show
 from recsvc.flows.replies import Answer
 from recsvc.flows.shop import Shop
@@ -22,12 +22,12 @@ from recsvc.store.database import MICROSECONDS
 
 def bestsellers(shop: Shop, window_days: int, category: str | None, limit: int) -> Answer:
     """Return what sold most, net of returns."""
-    return _window(shop, "bestsellers", lists.bestsellers, window_days, category, limit, "Bestseller in {category}")
+    return _window(shop, "bestsellers", lists.bestsellers, window_days, category, limit, texts.BESTSELLER_IN)
 
 
 def trending(shop: Shop, window_days: int, category: str | None, limit: int) -> Answer:
     """Return what sells more than it did."""
-    return _window(shop, "trending", lists.trending, window_days, category, limit, "Trending in {category}")
+    return _window(shop, "trending", lists.trending, window_days, category, limit, texts.RISING_IN)
 
 
 def new(shop: Shop, window_days: int, category: str | None, limit: int) -> Answer:
@@ -43,7 +43,7 @@ def new(shop: Shop, window_days: int, category: str | None, limit: int) -> Answe
         if age < 0 or one.sensitive or not may_show(one, now) or _banned(snapshot.model, one.item_id):
             continue
         if category is None or category in one.categories:
-            text = f"New in {replies.shelf_name(one.categories)}"
+            text = texts.say(Reason.NEW_IN, category=replies.shelf_name(one.categories))
             reason = {"code": Reason.NEW_IN.value, "item_id": None, "share": 1.0, "text": text}
             items.append(replies.item(snapshot, one.item_id, 1.0 / (1.0 + age / DAY), "new", reason))
     # Not cached: it is a short walk through what is in memory, and needs neither a model nor the database.

@@ -12,7 +12,7 @@ from recsvc.engine.eligibility import Shelf
 from recsvc.engine.lists import Listed
 from recsvc.engine.model import Model
 from recsvc.errors import NotFound
-from recsvc.flows import customers, replies
+from recsvc.flows import customers, replies, texts
 from recsvc.flows.answers import Ask, View, answer
 from recsvc.flows.customers import Known
 from recsvc.flows.popular import among
@@ -25,15 +25,15 @@ _POPULAR_DAYS = 90
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of list around an item: its name, the engine's function, and the words of its reasons (None: those of
-    the reason's code)."""
+    """A kind of list around an item: its name, the engine's function, and its words in `texts.TEXTS` (None: those
+    of the reason's code)."""
 
     name: str
     find: Callable[[Model, int, Shelf, int], Listed]
     text: str | None = None
 
 
-_SIMILAR = Kind("similar", lists.similar, "Customers of {title} also buy this")
+_SIMILAR = Kind("similar", lists.similar, texts.ALSO_BOUGHT)
 _TOGETHER = Kind("bought_together", lists.bought_together)
 
 
@@ -65,7 +65,7 @@ def _around(shop: Shop, kind: Kind, item_id: str, customer_id: str | None, limit
         listed = None if row is None else kind.find(view.model, row, shelf, limit)
         text, source, fallback = kind.text, Source.PERSONAL, None
         if listed is None or not len(listed.rows):
-            listed, text = _popular(view, shelf, item_id, limit), "Popular in {category}"
+            listed, text = _popular(view, shelf, item_id, limit), texts.POPULAR_IN
             source, fallback = Source.FALLBACK, "bestsellers"
         items = replies.items_of(view.snapshot, listed, text=text)
         reply = replies.envelope(view.snapshot, view.now, kind.name, customer_id, source, fallback, items)

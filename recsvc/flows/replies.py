@@ -14,18 +14,9 @@ import numpy as np
 from recsvc.concepts import GENERATORS, REASONS, Reason, Source
 from recsvc.engine.history import History
 from recsvc.engine.lists import Listed
+from recsvc.flows import texts
 from recsvc.flows.current import Snapshot
 from recsvc.store.database import MICROSECONDS
-
-_TEXTS = {
-    Reason.BECAUSE_BOUGHT: "Because you bought {title}",
-    Reason.BECAUSE_VIEWED: "Because you showed interest in {title}",
-    Reason.BOUGHT_TOGETHER: "Often bought together with {title}",
-    Reason.TRENDING_IN: "Popular now in {category}",
-    Reason.NEW_IN: "New in {category}",
-    Reason.FALLBACK: "Popular with other customers",
-    Reason.OFFER_FIT: "You buy {title}",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +73,15 @@ def envelope(
 
 
 def items_of(
-    snapshot: Snapshot, listed: Listed, history: History | None = None, text: str | None = None
-) -> list[dict[str, Any]]:
+    snapshot: Snapshot, listed: Listed, history: History | None = None, text: str | None = None,
+    locale: str | None = None,
+) -> list[dict[str, Any]]:  # fmt: skip
     """Return the items of a reply.
 
     Args:
         history: the customer's, for saying how often something was bought.
-        text: the words of every reason, instead of those of its code; `{title}` is the cited item.
+        text: the key in `texts.TEXTS` of the words of every reason, instead of its code.
+        locale: the language of the words, as in `texts.language`.
     """
     assert snapshot.model is not None
     found, why = [], listed.reasons
@@ -101,7 +94,7 @@ def items_of(
                 "code": reason.value,
                 "item_id": snapshot.model.item_ids[cited] if cited >= 0 else None,
                 "share": round(float(why.shares[i]), 4),
-                "text": _say(snapshot, reason, row, cited, history, text),
+                "text": _say(snapshot, reason, row, cited, history, text, locale),
             },
         ))  # fmt: skip
     return found
@@ -126,14 +119,12 @@ def fields(snapshot: Snapshot, item_id: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def say_repeat(history: History | None, row: int) -> str:
+def say_repeat(history: History | None, row: int, locale: str | None = None) -> str:
     """Return how often and when something was bought."""
     at = int(np.searchsorted(history.item_rows, row)) if history is not None else 0
     if history is None or at >= len(history) or history.item_rows[at] != row or not history.orders[at]:
-        return "You bought this before"
-    times = int(history.orders[at])
-    day = datetime.fromtimestamp(int(history.last_at[at]), UTC).date().isoformat()
-    return f"You bought this {times} times, last on {day}" if times > 1 else f"You bought this on {day}"
+        return texts.say(Reason.DUE_AGAIN, locale)
+    return texts.say_bought(int(history.orders[at]), float(history.last_at[at]), locale)
 
 
 def iso(micro: int | None) -> str | None:
@@ -141,20 +132,23 @@ def iso(micro: int | None) -> str | None:
     return None if micro is None else moment(micro / MICROSECONDS)
 
 
-def _say(snapshot: Snapshot, reason: Reason, row: int, cited: int, history: History | None, text: str | None) -> str:
+def _say(
+    snapshot: Snapshot, reason: Reason, row: int, cited: int, history: History | None, text: str | None,
+    locale: str | None,
+) -> str:  # fmt: skip
     assert snapshot.model is not None
     if reason is Reason.DUE_AGAIN:
-        return say_repeat(history, row)
+        return say_repeat(history, row, locale)
+    name = text or reason.value
     if reason is Reason.FALLBACK and history is not None and len(history):
-        return "Customers like you buy this"
-    template = text or _TEXTS[reason]
+        name = texts.LIKE_YOU
+    if cited < 0 and "{title}" in texts.TEXTS[texts.DEFAULT][name]:
+        name = Reason.TRENDING_IN
     title = fields(snapshot, snapshot.model.item_ids[cited])["title"] if cited >= 0 else ""
-    if cited < 0 and "{title}" in template:
-        template = _TEXTS[Reason.TRENDING_IN]
-    categories = fields(snapshot, snapshot.model.item_ids[row])["categories"]
-    return template.format(title=title, category=shelf_name(categories))
+    return texts.say(name, locale, title, shelf_name(fields(snapshot, snapshot.model.item_ids[row])["categories"]))
 
 
 def shelf_name(categories: list[str]) -> str:
-    """Return the category to name in a sentence: the second, which is neither the department nor the variety."""
-    return categories[min(1, len(categories) - 1)] if categories else "the shop"
+    """Return the category to name in a sentence: the second, which is neither the department nor the variety; empty
+    where there is none."""
+    return categories[min(1, len(categories) - 1)] if categories else ""

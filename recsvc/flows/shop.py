@@ -16,6 +16,7 @@ from recsvc.settings import Settings
 from recsvc.store.cache import Cache
 from recsvc.store.copies import Copy
 from recsvc.store.database import Writer
+from recsvc.store.exposures import Spool
 from recsvc.store.limits import Limiter
 from recsvc.store.memory import Memory
 from recsvc.store.published import Published
@@ -36,6 +37,7 @@ class Shop:
     pending: Pending
     copy: Copy
     published: Published
+    exposures: Spool
     used: dict[str, float] = field(default_factory=dict)
     memory: Memory = field(default_factory=Memory)
     flights: Flights = field(default_factory=Flights)

@@ -39,7 +39,7 @@ PAUSE_SECONDS: Final = 5
 _TIMEOUT_SECONDS: Final = 2.0
 # Packed in pieces: one call over 70,000 items would hold the interpreter for a tenth of a second.
 _PIECE: Final = 1000
-_ITEMS: Final = tuple(str(column.name) for column in live.item_columns())
+_ITEMS: Final = tuple(str(column.key) for column in live.item_columns())
 _OFFERS: Final = tuple(str(column.name) for column in offers.columns)
 _Item: Final = namedtuple("_Item", _ITEMS)  # type: ignore[misc]  # the table says which fields
 _Offer: Final = namedtuple("_Offer", _OFFERS)  # type: ignore[misc]

@@ -137,15 +137,34 @@ def test_a_change_of_one_item_leaves_the_rest_as_a_full_build_would(client: Any)
 
     from recsvc.flows import current
 
-    client.patch("/v1/items/tea-05", json={"stock": 0, "categories": ["other"]})
+    held = client.application.extensions["recsvc"].current
+    client.patch("/v1/items/tea-03", json={"attributes": {"colour": "red", "odd": 10**400}})
+    assert (held.snapshot.traits.attributes.column("colour").codes >= 0).sum() == 1
+    client.patch("/v1/items/tea-05", json={"stock": 0, "categories": ["other"], "brand": "Mine", "price_cents": None})
+    client.patch("/v1/items/tea-04", json={"attributes": {"colour": ["blue", None]}, "parent_id": "tea-07"})
+    client.patch("/v1/items/tea-02", json={"parent_id": "no item"})
     client.delete("/v1/items/tea-06")
-    snapshot = client.application.extensions["recsvc"].current.snapshot
+    snapshot = held.snapshot
     whole = current._build(snapshot.state, snapshot.model, 0.0)
     for name in ("active", "stock", "opens_at", "closes_at", "sensitive"):
         np.testing.assert_array_equal(getattr(snapshot.availability, name), getattr(whole.availability, name))
     assert {k: v.tolist() for k, v in snapshot.categories.items()} == {
         k: v.tolist() for k, v in whole.categories.items()
     }
+    for name in ("parent", "price_cents", "created_at", "available_from", "stock"):
+        np.testing.assert_array_equal(getattr(snapshot.traits, name), getattr(whole.traits, name))
+    for name in ("colour", "odd", "none"):
+        assert _values(snapshot.traits.attributes.column(name)) == _values(whole.traits.attributes.column(name))
+    assert _values(snapshot.traits.brand) == _values(whole.traits.brand)
+    row = snapshot.model.rows
+    assert (
+        snapshot.traits.parent[row["tea-04"]] == row["tea-07"]
+        and snapshot.traits.parent[row["tea-05"]] == row["tea-05"]
+    )
+
+
+def _values(column: Any) -> list[Any]:
+    return [None if code < 0 else column.values[code] for code in column.codes]
 
 
 def test_a_key_replays_a_change_and_a_deletion(client: Any) -> None:

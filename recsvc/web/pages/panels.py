@@ -168,7 +168,7 @@ def _why(item: dict[str, Any]) -> str:
 def _goods(item_id: str, fields: dict[str, Any], customer_id: str | None) -> dict[str, Any]:
     """Return what a card says of the item itself."""
     categories = fields["categories"] or []
-    category = shelf_name(categories) if categories else ""
+    category = shelf_name(categories)
     asked = {"customer_id": customer_id, "item_id": item_id}
     return {
         "item_id": item_id, "href": "/?" + urlencode({name: value for name, value in asked.items() if value}),
