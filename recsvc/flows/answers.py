@@ -34,8 +34,9 @@ from recsvc.store.memory import Entry
 class Ask:
     """One question. placement: as the reply names it. customer_id: None for what is the same for everybody.
     item_id: what the list is about. For the list of a shop without a model: limit, category, exclude; with `popular`
-    False that list is empty. Every field is part of the name under which the answer is cached; the customer is part of
-    the key before it."""
+    False that list is empty. asked: whatever else was asked. keep: whether the answer may be cached; one with chance in
+    it may not. Every field is part of the name under which the answer is cached; the customer is part of the key before
+    it."""
 
     placement: str
     customer_id: str | None
@@ -45,6 +46,8 @@ class Ask:
     popular: bool = True
     item_id: str | None = None
     window_days: int | None = None
+    asked: Any = None
+    keep: bool = True
 
     @property
     def name(self) -> str:
@@ -75,6 +78,8 @@ def answer(shop: Shop, ask: Ask, make: Make) -> Answer:
     view = View(shop, snapshot, snapshot.model, snapshot.shelf, now)
     if snapshot.state.copied:  # what was cached before this worker's start cannot be declared void now
         return replace(_make(view, ask, make, None).answer, degraded=("database",))
+    if not ask.keep:
+        return _make(view, ask, make, None).answer
     look = cached.look(shop, snapshot, ask.customer_id, ask.name, now)
     if look.entry is not None and not look.late:
         return _found(look, ask, look.entry, "hit")
@@ -103,18 +108,20 @@ class Done:
     """An answer that was made now, and as what it was kept, when it was."""
 
     answer: Answer
-    entry: Entry | None
+    entry: Entry | None = None
 
 
 def _make(view: View, ask: Ask, make: Make, look: Look | None) -> Done:
-    """Make an answer, and keep it under `look`; nothing is kept where the store could not be asked."""
+    """Make an answer and keep it under `look`; nothing is kept of what lacks something."""
     shop, asked_at = view.shop, time.monotonic()
     reply, known = make(view)
     body = replies.encode(reply)
     metrics.LISTS.labels(reply["source"], reply["fallback"] or "none").inc()
     away = ("redis",) if look is not None and look.away else ()
-    if look is None or (known is not None and known.away):
-        return Done(Answer(body, "miss", (*away, "database"), reply["source"]), None)
+    if known is not None and known.away:
+        return Done(Answer(body, "miss", (*away, "database"), reply["source"]))
+    if look is None:
+        return Done(Answer(body, "miss", away, reply["source"]))
     revision = known.revision if known else 0
     stamp = stamps.stamped(view.snapshot, Made(reply, body, ask.customer_id, revision))
     entry = cached.keep(shop, look, Kept(stamp, body, None if known is None else revision), asked_at, view.now)
