@@ -38,7 +38,10 @@ _SOLD_SECONDS, _SOLD_DAYS, _SOLD_ITEMS = 60.0, 90, 1000
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One consistent view. All but `state` is None until something was published; `rules` is empty then."""
+    """One consistent view. All but `state` is None until something was published; `rules` is empty then.
+
+    changes: (n,) int64, the catalogue's change number at which each item of the model last changed in more than stock.
+    """
 
     state: State
     model: Model | None
@@ -46,6 +49,7 @@ class Snapshot:
     book: offers.OfferBook | None
     availability: eligibility.Availability | None
     traits: Traits | None
+    changes: Array | None = None
     rules: Rulebook = field(default_factory=Rulebook)
 
     def plan(self, placement: str) -> Plan:
@@ -208,7 +212,8 @@ def _build(state: State, model: Model, now: float) -> Snapshot:
     shelf = _shelf(availability, model, book, now)
     # One list for nobody: the first reader of a mapped file pays for its pages, and that shall be no customer.
     lists.personal(model, EMPTY, shelf, np.empty(0, np.int64), 1)
-    return Snapshot(state, model, shelf, _book(model, catalogue), availability, known, book)
+    changes = live.changes(catalogue, model.item_ids)
+    return Snapshot(state, model, shelf, _book(model, catalogue), availability, known, changes, book)
 
 
 def _renew(old: Snapshot, state: State, now: float) -> Snapshot:
@@ -234,7 +239,19 @@ def _renew(old: Snapshot, state: State, now: float) -> Snapshot:
     else:
         rulebook = rulebooks.book(state.rules, known_traits, now)
     shelf = _shelf(fresh_availability, model, rulebook, now)
-    return Snapshot(state, model, shelf, offer_book, fresh_availability, known_traits, rulebook)
+    return Snapshot(
+        state, model, shelf, offer_book, fresh_availability, known_traits, _changes(old, new, ids), rulebook
+    )
+
+
+def _changes(old: Snapshot, new: Catalogue, ids: list[str]) -> Array:
+    """Return the change numbers of the items, those of `ids` renewed. Stock is left out: it moves with every sale, and
+    whether an item may be shown is looked up for each answer."""
+    assert old.changes is not None and old.model is not None
+    moved = [one for one in ids if not live.alike(old.catalogue.items.get(one), new.items.get(one))]
+    found = old.changes.copy()
+    found[[old.model.rows[one] for one in moved]] = live.changes(new, moved)
+    return found
 
 
 def _turned(old: Snapshot, state: State, now: float) -> Snapshot:
