@@ -18,8 +18,8 @@ ID_SCHEMA: dict[str, Any] = {
 }  # fmt: skip
 _NO_NUL: Final = r"^[^\u0000]*$"
 # What JSON Schema calls a date-time, within the years that are taken.
-_MOMENT: Final = {"type": "string", "format": "date-time", "pattern": r"^(199[0-9]|20[0-9]{2})-"}
-_EPOCH: Final = {
+MOMENT: Final = {"type": "string", "format": "date-time", "pattern": r"^(199[0-9]|20[0-9]{2})-"}
+EPOCH: Final = {
     "type": "number",
     "minimum": intake.EARLIEST.timestamp(),
     "exclusiveMaximum": intake.LATEST.timestamp(),
@@ -79,7 +79,7 @@ Id = Annotated[str, BeforeValidator(intake.identifier), WithJsonSchema(ID_SCHEMA
 Moment = Annotated[
     datetime,
     BeforeValidator(_moment),
-    WithJsonSchema({"oneOf": [_MOMENT, _EPOCH],
+    WithJsonSchema({"oneOf": [MOMENT, EPOCH],
                     "description": "RFC 3339 with a time zone, or epoch seconds; at most ten minutes ahead."}),
 ]  # fmt: skip
 Limit = Annotated[int, _whole(1, 100), _whole_schema(1, 100, "How many at most.")]
@@ -236,7 +236,7 @@ Words = Annotated[list[Text], Field(max_length=50)]
 AnyMoment = Annotated[
     datetime,
     BeforeValidator(_any_moment),
-    WithJsonSchema({"oneOf": [_MOMENT, _EPOCH], "description": "RFC 3339 with a time zone, or epoch seconds."}),
+    WithJsonSchema({"oneOf": [MOMENT, EPOCH], "description": "RFC 3339 with a time zone, or epoch seconds."}),
 ]  # fmt: skip
 
 
