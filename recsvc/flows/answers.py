@@ -35,8 +35,8 @@ class Ask:
     """One question. placement: as the reply names it. customer_id: None for what is the same for everybody.
     item_id: what the list is about. For the list of a shop without a model: limit, category, exclude; with `popular`
     False that list is empty. asked: whatever else was asked. keep: whether the answer may be cached; one with chance in
-    it may not. Every field is part of the name under which the answer is cached; the customer is part of the key before
-    it."""
+    it may not. seconds: how long, None for the setting's. Every field is part of the name under which the answer is
+    cached; the customer is part of the key before it."""
 
     placement: str
     customer_id: str | None
@@ -48,6 +48,7 @@ class Ask:
     window_days: int | None = None
     asked: Any = None
     keep: bool = True
+    seconds: int | None = None
 
     @property
     def name(self) -> str:
@@ -124,7 +125,9 @@ def _make(view: View, ask: Ask, make: Make, look: Look | None) -> Done:
         return Done(Answer(body, "miss", away, reply["source"]))
     revision = known.revision if known else 0
     stamp = stamps.stamped(view.snapshot, Made(reply, body, ask.customer_id, revision))
-    entry = cached.keep(shop, look, Kept(stamp, body, None if known is None else revision), asked_at, view.now)
+    entry = cached.keep(
+        shop, look, Kept(stamp, body, None if known is None else revision, ask.seconds), asked_at, view.now
+    )
     return Done(Answer(body, "miss", away, reply["source"], stamp.etag, ask.name), entry)
 
 

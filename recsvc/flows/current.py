@@ -209,7 +209,7 @@ def _build(state: State, model: Model, now: float) -> Snapshot:
     availability = eligibility.Availability(*live.columns(catalogue, model.item_ids))
     known = traits.of(model.item_ids, model.rows, catalogue.items)
     book = rulebooks.book(state.rules, known, now)
-    shelf = _shelf(availability, model, book, now)
+    shelf, book = _opened(availability, model, book, state, now)
     # One list for nobody: the first reader of a mapped file pays for its pages, and that shall be no customer.
     lists.personal(model, EMPTY, shelf, np.empty(0, np.int64), 1)
     changes = live.changes(catalogue, model.item_ids)
@@ -238,7 +238,7 @@ def _renew(old: Snapshot, state: State, now: float) -> Snapshot:
         rulebook = rules.renewed(old.rules, known_traits, ids, new.items, now)
     else:
         rulebook = rulebooks.book(state.rules, known_traits, now)
-    shelf = _shelf(fresh_availability, model, rulebook, now)
+    shelf, rulebook = _opened(fresh_availability, model, rulebook, state, now)
     return Snapshot(
         state, model, shelf, offer_book, fresh_availability, known_traits, _changes(old, new, ids), rulebook
     )
@@ -263,16 +263,19 @@ def _turned(old: Snapshot, state: State, now: float) -> Snapshot:
     elif now >= rulebook.until:
         rulebook = rules.at(rulebook, now)
     if now >= shelf.until or rulebook is not old.rules:
-        shelf = _shelf(old.availability, old.model, rulebook, now)
+        shelf, rulebook = _opened(old.availability, old.model, rulebook, state, now)
     if state is old.state and shelf is old.shelf:
         return old
     return replace(old, state=state, shelf=shelf, rules=rulebook)
 
 
-def _shelf(availability: eligibility.Availability, model: Model, rulebook: Rulebook, now: float) -> Shelf:
-    """Return the shelf, stale also when a rule starts or ends."""
+def _opened(
+    availability: eligibility.Availability, model: Model, rulebook: Rulebook, state: State, now: float
+) -> tuple[Shelf, Rulebook]:
+    """Return the shelf, stale also when a rule starts or ends, and the book with the mark of both."""
     found = eligibility.shelf(availability, now, model.a["karma"])
-    return replace(found, until=min(found.until, rulebook.until))
+    settings = repr([tuple(row) for row in state.rules.placements.values()]) if state.rules.placements else ""
+    return replace(found, until=min(found.until, rulebook.until)), rules.marked(rulebook, found, settings)
 
 
 def _columns(availability: eligibility.Availability) -> list[Array]:

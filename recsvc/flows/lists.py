@@ -13,12 +13,12 @@ import sqlalchemy as sa
 
 from recsvc.artifact import Array
 from recsvc.concepts import Generator, Reason, Source
-from recsvc.engine import lists, repeat
+from recsvc.engine import lists, repeat, rules
 from recsvc.engine.arrange import arrange, relevance
 from recsvc.engine.eligibility import Shelf
 from recsvc.engine.lists import Listed
 from recsvc.engine.query import ENOUGH, POOL, Query
-from recsvc.flows import customers, questions, replies
+from recsvc.flows import customers, placements, questions, replies
 from recsvc.flows.answers import Ask, View, answer
 from recsvc.flows.customers import Known
 from recsvc.flows.questions import Question
@@ -30,7 +30,12 @@ _BESTSELLER_DAYS = 28
 
 
 def recommendations(shop: Shop, customer_id: str, question: Question) -> Answer:
-    """Return the personal list of a customer."""
+    """Return the personal list of a customer.
+
+    Raises:
+        InvalidRequest: a placement that does not exist.
+    """
+    question = placements.settled(shop.current.snapshot, question)
 
     def make(view: View) -> tuple[dict[str, Any], Known]:
         known = customers.look_up(shop.engine, view.snapshot, customer_id, view.now)
@@ -44,10 +49,10 @@ def composed(view: View, known: Known, customer_id: str | None, question: Questi
     asked = questions.query(view, question)
     seed = _seed(view, known, customer_id)
     chosen = _choose(view, known, customer_id, asked)
-    listed = _arranged(view, chosen, asked, seed)
+    listed = _arranged(view, known, chosen, asked, seed)
     if chosen.at_hand and len(listed.rows) < asked.limit and relevance(chosen.listed.scores)[-1] >= asked.min_relevance:
         chosen = _choose(view, known, customer_id, asked, at_hand=False)
-        listed = _arranged(view, chosen, asked, seed)
+        listed = _arranged(view, known, chosen, asked, seed)
     items = replies.items_of(view.snapshot, listed, known.history, locale=question.locale)
     if question.fields:
         for one in items:
@@ -73,7 +78,7 @@ def buy_again(shop: Shop, customer_id: str, limit: int) -> Answer:
 def _ask(customer_id: str | None, question: Question) -> Ask:
     return Ask(
         question.placement, customer_id, question.limit, exclude=question.exclude, asked=question.special,
-        keep=question.settled,
+        keep=question.settled, seconds=question.cache_seconds,
     )  # fmt: skip
 
 
@@ -84,9 +89,32 @@ def _seed(view: View, known: Known, customer_id: str | None) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
-def _arranged(view: View, chosen: _Chosen, asked: Query, seed: int) -> Listed:
-    traits = questions.traits(view, chosen.listed, asked)
-    return arrange(chosen.listed, asked, traits, np.random.default_rng(seed), chosen.pool)
+def _arranged(view: View, known: Known, chosen: _Chosen, asked: Query, seed: int) -> Listed:
+    """Return the page that is asked for, as the rules of the placement have it."""
+    listed, pool = rules.weighted(chosen.listed, asked.plan, chosen.pool), chosen.pool
+    rng = np.random.default_rng(seed)
+    pins: dict[int, int] = {}
+    if asked.plan.pins:
+        pins = rules.pinned(asked.plan, listed.rows, _may_show(view, known, asked), view.model.by_popularity)
+    if not pins:
+        return arrange(listed, asked, questions.traits(view, listed, asked), rng, pool)
+    assert view.snapshot.traits is not None
+    parent = view.snapshot.traits.parent
+    # A variant of what is pinned has the same slot, and that is taken.
+    others = ~np.isin(parent[listed.rows], parent[list(pins.values())])
+    rest, pool = listed.take(np.flatnonzero(others)), int(np.count_nonzero(others[:pool]))
+    whole = replace(asked, offset=0, limit=asked.last)
+    found = arrange(rest, whole, questions.traits(view, rest, whole), rng, pool)
+    return rules.placed(found, pins, listed, slice(asked.offset, asked.last))
+
+
+def _may_show(view: View, known: Known, asked: Query) -> Array:
+    """Return (n,) bool: what a rule may bring up for this customer."""
+    may = view.shelf.public.copy()
+    if asked.among is not None:
+        may &= asked.among
+    may[np.concatenate([asked.without, known.settled, known.history.item_rows[known.history.unwanted]])] = False
+    return may
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,8 @@ class Question:
 
     exclude: item ids. category: the names of categories, of which an item must be in one.
     fields: what of each item is told; all of `SHOWN` when empty. max_per: (brand or category, how many) at most; of a
-    category, the narrowest of an item counts.
+    category, the narrowest of an item counts. cache_seconds: how long the answer may be kept; None for as long as the
+    service keeps any. said: the fields that the caller gave; the placement fills in the others.
     """
 
     placement: str = "home"
@@ -40,17 +41,19 @@ class Question:
     explore: float = 0.0
     locale: str | None = None
     channel: str | None = None
+    cache_seconds: int | None = None
+    said: frozenset[str] = frozenset()
 
     @property
     def special(self) -> Any:
         """All that is beyond placement, limit and exclude, for the name of the answer; None where there is nothing."""
-        rest = replace(self, placement="home", limit=10, exclude=(), channel=None)
+        rest = replace(self, placement="home", limit=10, exclude=(), channel=None, cache_seconds=None, said=frozenset())
         return None if rest == _PLAIN else rest
 
     @property
     def settled(self) -> bool:
         """Whether the answer is the same until something changes, so that it may be kept."""
-        return not self.explore
+        return not self.explore and self.cache_seconds != 0
 
 
 _PLAIN: Final = Question()
@@ -76,17 +79,19 @@ def query(view: View, question: Question) -> Query:
         question.limit, question.offset,
         np.array([rows[one] for one in question.exclude if one in rows], np.int64),
         among(view, question), question.min_relevance, question.diversity, caps, question.explore,
+        plan=view.snapshot.plan(question.placement),
     )  # fmt: skip
 
 
 def among(view: View, question: Question) -> Array | None:
-    """Return (n,) bool, the items asked for; None for all."""
+    """Return (n,) bool, the items asked for and let through by the placement and its rules; None for all."""
+    allowed = view.snapshot.plan(question.placement).allowed
     if not question.category:
-        return None
+        return allowed
     chosen = np.zeros(view.model.n_items, bool)
     for name in question.category:
         chosen[view.snapshot.categories.get(name, np.empty(0, np.int32))] = True
-    return chosen
+    return chosen if allowed is None else chosen & allowed
 
 
 def traits(view: View, listed: Listed, asked: Query) -> arrange.Traits:

@@ -12,10 +12,10 @@ import sqlalchemy as sa
 from recsvc.concepts import PLACEMENTS
 from recsvc.engine import filters
 from recsvc.engine.filters import FIELDS, OPERATORS
-from recsvc.errors import Conflict, InvalidRequest, NotFound
+from recsvc.errors import Conflict, NotFound
 from recsvc.flows.catalogue import Fields, looking, shown, stored
-from recsvc.flows.current import Snapshot
 from recsvc.flows.interactions import Receipt, Replay, once
+from recsvc.flows.placements import unknown
 from recsvc.flows.shop import Shop
 from recsvc.intake import shorten
 from recsvc.store import rules as rules_store
@@ -47,7 +47,7 @@ def put(shop: Shop, noun: str, row: Fields, replay: Replay | None) -> Fields:
             raise Conflict(f"{noun}: there are {MOST[noun]} already, delete some first")
         named = row.get("placement")
         if named is not None and named not in PLACEMENTS and rules_store.get(connection, placements, named) is None:
-            raise _unknown(named, [*PLACEMENTS, *rules_store.names(connection, placements)])
+            raise unknown(named, rules_store.names(connection, placements))
         rules_store.put(connection, table, stored(row))
         return rules_store.get(connection, table, row_id) or {}
 
@@ -105,17 +105,6 @@ def delete(shop: Shop, noun: str, row_id: str, replay: Replay | None) -> Receipt
     return receipt
 
 
-def known_placement(snapshot: Snapshot, name: str) -> str:
-    """Return the name of a placement that exists.
-
-    Raises:
-        InvalidRequest: it does not; names those that do.
-    """
-    if name not in PLACEMENTS and name not in snapshot.state.rules.placements:
-        raise _unknown(name, [*PLACEMENTS, *snapshot.state.rules.placements])
-    return name
-
-
 def checked_filter(value: object, path: str) -> Any:
     """Return `value`, when it is a filter.
 
@@ -128,12 +117,6 @@ def checked_filter(value: object, path: str) -> Any:
 
 def _built_in(noun: str, row_id: str) -> bool:
     return noun == "placements" and row_id in PLACEMENTS
-
-
-def _unknown(name: str, known: list[str]) -> InvalidRequest:
-    listed = list(dict.fromkeys(known))
-    why = f"{shorten(name)}, must be one of {', '.join(listed[:20])}{', …' if len(listed) > 20 else ''}"
-    return InvalidRequest(f"placement: {why}", {"placement": why})
 
 
 def _missing(noun: str, row_id: str) -> NotFound:

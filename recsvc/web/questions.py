@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from recsvc import intake
 from recsvc.flows.questions import CAPPED, SHOWN, Question
-from recsvc.web.schemas import _INTEGRAL, Channel, Id, In, Limit, Placement, Text, _whole, _whole_schema
+from recsvc.web.schemas import _INTEGRAL, Channel, Id, In, Limit, Text, _whole, _whole_schema
 
 _NUMBER: Final = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,330})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
 _CAP: Final = re.compile(rf"({'|'.join(CAPPED)}):([1-9][0-9]?|100)", re.ASCII)
@@ -73,7 +73,9 @@ Explore = Annotated[float, BeforeValidator(_part), _part_schema("The share of sl
 class Asked(In):
     """What every question may hold, however it is sent."""
 
-    placement: Placement = "home"
+    placement: Id = Field(
+        "home", description="Where it is shown: home, item_page, cart, newsletter, or one that was put."
+    )
     diversity: Diversity = 0.0
     min_relevance: Relevance = 0.0
     explore: Explore = 0.0
@@ -121,4 +123,5 @@ def question(asked: RecommendationsQuery | RecommendationsBody, exclude: tuple[s
         explore=asked.explore,
         locale=asked.locale,
         channel=asked.channel,
+        said=frozenset(asked.model_fields_set),
     )

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
 
 from recsvc import intake
-from recsvc.concepts import CHANNELS, KIND_NAMES, KINDS, OFFER_KINDS, PLACEMENTS
+from recsvc.concepts import CHANNELS, KIND_NAMES, KINDS, OFFER_KINDS
 from recsvc.foreign import SOURCES
 
 ID_SCHEMA: dict[str, Any] = {
@@ -87,7 +87,6 @@ WindowDays = Annotated[int, _whole(1, 365), _whole_schema(1, 365, "Days to look 
 _TEXT: Final = {"pattern": _NO_NUL}
 Text = Annotated[str, Field(max_length=1000, json_schema_extra=_TEXT), AfterValidator(_plain)]
 Title = Annotated[str, Field(min_length=1, max_length=1000, json_schema_extra=_TEXT), AfterValidator(_plain)]
-Placement = Annotated[str, _one_of(PLACEMENTS), _one_of_schema(PLACEMENTS, "Where it is shown.")]
 Kind = Annotated[str, _one_of(KIND_NAMES), _one_of_schema(KIND_NAMES, "What happened.")]
 Channel = Annotated[str, _one_of(CHANNELS), _one_of_schema(CHANNELS, "Through which channel.")]
 
