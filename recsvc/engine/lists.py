@@ -90,24 +90,17 @@ def _ordered(
     """Return at least `depth` items with their scores, as far as there are as many: what the ranker has ordered, and
     below it what the blend would add. Without a ranker, all by the blend."""
     if not model.ranked:
-        total = _allowed(model, history, proposed, allowed)
-        rows = ranking.top_k(total, depth)
-        return rows, total[rows]
+        return ranking.best(model, history, proposed, allowed, depth)
     rows = ranking.shortlist(model, history, proposed, allowed)
     scores = ranking.ranked(model, history, proposed, rows)
     if len(rows) < depth:
         # Only here, as the blend of all items costs as much as the ranker.
-        total = _allowed(model, history, proposed, allowed)
-        total[rows] = -np.inf
-        more = ranking.top_k(total, depth - len(rows))
+        others = allowed.copy()
+        others[rows] = False
+        more, _ = ranking.best(model, history, proposed, others, depth - len(rows))
         below = scores.min(initial=1.0) * np.linspace(0.9, 0.1, len(more), dtype=np.float32)
         rows, scores = np.concatenate([rows, more]), np.concatenate([scores, below])
     return rows, scores
-
-
-def _allowed(model: Model, history: History, proposed: ranking.Proposed, allowed: Array) -> Array:
-    """Return (n,) float32: the blended score of every item, −inf for what is not allowed."""
-    return np.where(allowed, ranking.blended(model, history, proposed), np.float32(-np.inf))
 
 
 def _lifted(
@@ -119,7 +112,7 @@ def _lifted(
         if model.ranked:
             own = ranking.ranked(model, history, proposed, more)
         else:
-            own = ranking.blended(model, history, proposed)[more]
+            own = ranking.blended_of(model, history, proposed, more)
         rows, scores = np.concatenate([rows, more]), np.concatenate([scores, own])
     place = {row: position for position, row in enumerate(rows.tolist())}
     scores[[place[row] for row in brought.rows.tolist()]] += brought.scores
