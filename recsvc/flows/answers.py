@@ -32,7 +32,8 @@ _FOREVER = 1e12  # JSON has no infinity
 class Ask:
     """One question. placement: as the reply names it. customer_id: None for what is the same for everybody.
     item_id: what the list is about. For the list of a shop without a model: limit, category, exclude; with `popular`
-    False that list is empty. Every field is part of the name under which the answer is cached."""
+    False that list is empty. asked: whatever else was asked. keep: whether the answer may be cached; one with chance in
+    it may not. Every field is part of the name under which the answer is cached."""
 
     placement: str
     customer_id: str | None
@@ -42,6 +43,8 @@ class Ask:
     popular: bool = True
     item_id: str | None = None
     window_days: int | None = None
+    asked: Any = None
+    keep: bool = True
 
     @property
     def name(self) -> str:
@@ -75,6 +78,11 @@ def answer(shop: Shop, ask: Ask, make: Make) -> Answer:
         reply, _ = make(View(shop, snapshot, snapshot.model, snapshot.shelf, now))
         metrics.LISTS.labels(reply["source"], reply["fallback"] or "none").inc()
         return Answer(replies.encode(reply), "miss", ("database",), reply["source"])
+    if not ask.keep:
+        reply, known = make(View(shop, snapshot, snapshot.model, snapshot.shelf, now))
+        metrics.LISTS.labels(reply["source"], reply["fallback"] or "none").inc()
+        away = ("database",) if known is not None and known.away else ()
+        return Answer(replies.encode(reply), "miss", away, reply["source"])
     prefix = customers.cache_prefix(snapshot.state.facts, ask.customer_id or "")
     found = AWAY if shop.pending.holds(prefix) else shop.cache.fetch(prefix, ask.name)
     away = ("redis",) if found.away and shop.cache.configured else ()

@@ -89,6 +89,8 @@ def items_of(
                 "text": _say(snapshot, reason, row, cited, history, text, locale),
             },
         ))  # fmt: skip
+        if listed.propensities is not None:
+            found[-1]["propensity"] = round(float(listed.propensities[i]), 6)
     return found
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from flask import Response, current_app, g, request
 
-from recsvc.flows import lists, offers, popular, related
-from recsvc.flows.replies import Answer, new_id
+from recsvc.flows import exposures, lists, offers, popular, related
+from recsvc.flows.questions import split
+from recsvc.flows.replies import Answer
 from recsvc.flows.shop import Shop
 from recsvc.web.contract import Route, read_query
 from recsvc.web.outputs import BuyAgainReply, ListReply, OffersReply, RelatedReply
-from recsvc.web.schemas import BuyAgainQuery, OffersQuery, RecommendationsQuery, RelatedQuery, WindowQuery
+from recsvc.web.questions import RecommendationsQuery, question
+from recsvc.web.schemas import BuyAgainQuery, OffersQuery, RelatedQuery, WindowQuery
 
 
 def shop() -> Shop:
@@ -22,7 +24,8 @@ def shop() -> Shop:
 def recommendations(customer_id: str) -> Response:
     """Answer a customer's personal list."""
     query = read_query(RecommendationsQuery)
-    return reply(lists.recommendations(shop(), customer_id, query.placement, query.limit, query.exclude))
+    asked = question(query, split(shop(), query.exclude))
+    return reply(lists.recommendations(shop(), customer_id, asked))
 
 
 def buy_again(customer_id: str) -> Response:
@@ -65,15 +68,16 @@ def customer_offers(customer_id: str) -> Response:
     return reply(offers.offers(shop(), customer_id, read_query(OffersQuery).limit))
 
 
-def reply(answer: Answer) -> Response:
-    """Return an answer's bytes under their headers; 304 when the caller has them already."""
+def reply(answer: Answer, channel: str | None = None) -> Response:
+    """Return an answer's bytes under their headers, and record that; 304 when the caller has them already."""
     g.source = answer.source or None
-    unchanged = request.if_none_match.contains_weak(answer.etag)
+    etag = answer.etag
+    unchanged = request.if_none_match.contains_weak(etag)
     out = Response(b"" if unchanged else answer.body, 304 if unchanged else 200, content_type="application/json")
-    out.headers["ETag"] = f'"{answer.etag}"'
+    out.headers["ETag"] = f'"{etag}"'
     out.headers["Cache-Control"] = "private, no-cache"
     out.headers["X-Cache"] = answer.cache
-    out.headers["X-Exposure-Id"] = new_id()
+    out.headers["X-Exposure-Id"] = exposures.expose(shop(), answer.body, etag, answer.cache, channel)
     if answer.degraded:
         out.headers["X-Degraded"] = ", ".join(answer.degraded)
     return out
