@@ -123,8 +123,17 @@ def customer_row(model: Model, customer_hash: tuple[int, int]) -> int:
 
 def hash_customer(customer_id: str, secret: bytes) -> tuple[int, int]:
     """Return the 128-bit keyed hash of a customer id as two 64-bit halves, so that no artifact holds an id."""
-    value = hashlib.blake2b(customer_id.encode("utf-8"), digest_size=16, key=secret).digest()
+    value = _hashed(customer_id, secret).digest()
     return int.from_bytes(value[:8], "big"), int.from_bytes(value[8:], "big")
+
+
+def hash_hex(customer_id: str, secret: bytes) -> str:
+    """Return the same hash as text."""
+    return str(_hashed(customer_id, secret).hexdigest())
+
+
+def _hashed(customer_id: str, secret: bytes) -> Any:
+    return hashlib.blake2b(customer_id.encode("utf-8"), digest_size=16, key=secret)
 
 
 def near(model: Model, item_rows: Array) -> tuple[Array, Array, Array]:
