@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 
-from recsvc.store import memory
+from recsvc.store import memory, placements, rules
 from tests.conftest import Place, Valkey, worker
 
 LIST = "/v1/customers/c3/recommendations"
@@ -17,7 +17,7 @@ LIST = "/v1/customers/c3/recommendations"
 
 @pytest.fixture
 def client(place: Place, valkey: Valkey) -> Any:
-    client = worker(place, redis_url=valkey.url, rate_per_second=0)
+    client = worker(place, redis_url=valkey.url, rate_per_second=0, redis_timeout_ms=1000)
     yield client
     client.application.extensions["recsvc"].current.stop()
 
@@ -184,3 +184,27 @@ def test_every_list_has_its_own_time_to_live(client: Any, valkey: Valkey) -> Non
     assert all(one > 0 for one in lists)
     times = sorted(one for one in lists if one < 700_000)
     assert times[0] > 500_000 and times[-1] < 661_000 and times[-1] - times[0] > 30_000
+
+
+def _decide(client: Any, table: Any, row: dict[str, Any]) -> None:
+    shop = client.application.extensions["recsvc"]
+    blank = {column.name: None for column in table.columns}
+    shop.write(lambda connection: rules.put(connection, table, {**blank, **row}))
+    shop.current.refresh(time.time())
+
+
+@pytest.mark.parametrize("near", [True, False])
+def test_a_rule_counts_at_once_on_cached_lists(client: Any, near: bool) -> None:
+    first = _ids(_warm(client))[0]
+    rule = {"rule_id": "away", "action": "exclude", "match": {"item_id": first}, "priority": 0}
+    _decide(client, rules.rules, rule)
+    near or _forget(client)
+    assert client.get(LIST).headers["X-Cache"] == "miss"
+
+
+def test_a_placement_says_how_long_its_lists_are_cached(client: Any, valkey: Valkey) -> None:
+    _decide(client, placements.placements, {"placement_id": "cart", "cache_seconds": 30})
+    client.get(f"{LIST}?placement=cart")
+    with redis.Redis.from_url(valkey.url) as direct:
+        lists = [key for key in direct.scan_iter() if direct.type(key) == b"string" and direct.strlen(key) > 1000]
+        assert len(lists) == 1 and 20 <= direct.ttl(lists[0]) <= 33
