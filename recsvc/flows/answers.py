@@ -35,8 +35,8 @@ class Ask:
     """One question. placement: as the reply names it. customer_id: None for what is the same for everybody.
     item_id: what the list is about. For the list of a shop without a model: limit, category, exclude; with `popular`
     False that list is empty. asked: whatever else was asked. keep: whether the answer may be cached; one with chance in
-    it may not. seconds: how long, None for the setting's. Every field is part of the name under which the answer is
-    cached; the customer is part of the key before it."""
+    it may not. Every field is part of the name under which the answer is cached; the customer is part of the key before
+    it."""
 
     placement: str
     customer_id: str | None
@@ -48,7 +48,6 @@ class Ask:
     window_days: int | None = None
     asked: Any = None
     keep: bool = True
-    seconds: int | None = None
 
     @property
     def name(self) -> str:
@@ -96,6 +95,25 @@ def answer(shop: Shop, ask: Ask, make: Make) -> Answer:
         return made.answer
 
 
+def plain(shop: Shop, customer_id: str, name: str) -> Answer | None:
+    """Return the answer that is cached under a name, None when there is none that stands, or anything is away.
+
+    What was found is kept for the `answer` to the same request, in this thread.
+    """
+    snapshot, now = at_hand(shop)
+    if snapshot.model is None or snapshot.shelf is None or snapshot.state.copied:
+        return None
+    look = cached.ahead(shop, snapshot, customer_id, name, now)
+    if look.entry is None or look.late or look.away:
+        return None
+    return Answer(look.entry.body, "hit", (), look.entry.stamp.source, look.entry.stamp.etag, name)
+
+
+def epoch(shop: Shop) -> int:
+    """Return a number that is another one when the same question may mean another thing."""
+    return shop.current.snapshot.state.rules.change
+
+
 def at_hand(shop: Shop) -> tuple[Snapshot, float]:
     """Return what to answer from at this moment, and the moment."""
     snapshot, now = shop.current.snapshot, shop.clock()
@@ -125,9 +143,9 @@ def _make(view: View, ask: Ask, make: Make, look: Look | None) -> Done:
         return Done(Answer(body, "miss", away, reply["source"]))
     revision = known.revision if known else 0
     stamp = stamps.stamped(view.snapshot, Made(reply, body, ask.customer_id, revision))
-    entry = cached.keep(
-        shop, look, Kept(stamp, body, None if known is None else revision, ask.seconds), asked_at, view.now
-    )
+    settings = view.snapshot.state.rules.placements.get(ask.placement)
+    kept = Kept(stamp, body, None if known is None else revision, settings and settings.cache_seconds)
+    entry = cached.keep(shop, look, kept, asked_at, view.now)
     return Done(Answer(body, "miss", away, reply["source"], stamp.etag, ask.name), entry)
 
 

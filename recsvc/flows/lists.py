@@ -78,7 +78,7 @@ def buy_again(shop: Shop, customer_id: str, limit: int) -> Answer:
 def _ask(customer_id: str | None, question: Question) -> Ask:
     return Ask(
         question.placement, customer_id, question.limit, exclude=question.exclude, asked=question.special,
-        keep=question.settled, seconds=question.cache_seconds,
+        keep=question.settled,
     )  # fmt: skip
 
 
