@@ -31,7 +31,8 @@ M = TypeVar("M", bound=BaseModel)
 class Route:
     """One row of the API. `path` is as OpenAPI writes it; `query`, `body` and `reply` are pydantic models.
     scope: what a key must have, None where no key is needed. content: the reply's media type without a model.
-    many: the body may also be an array, or lines. patch: the body may hold any of the fields."""
+    many: the body may also be an array, or lines. patch: the body may hold any of the fields.
+    writes: whether a body is stored; else it is a question."""
 
     method: str
     path: str
@@ -43,6 +44,7 @@ class Route:
     reply: type[BaseModel] | None = None
     content: str = "application/json"
     many: bool = False
+    writes: bool = True
     patch: bool = False
 
 

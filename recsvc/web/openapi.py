@@ -115,7 +115,7 @@ def _responses(route: Route) -> dict[str, Any]:
                      "503": "The database is away, and nothing was kept; send it again."}  # fmt: skip
     if "{item_id}" in route.path or "{offer_id}" in route.path or (route.path == "/v1/customers/{customer_id}"):
         statuses["404"] = "There is none of that id."
-    if route.body or route.method == "DELETE":
+    if (route.body and route.writes) or route.method == "DELETE":
         statuses |= {"409": "The idempotency key was used with another body.",
                      "503": "Nothing was kept; send it again."}  # fmt: skip
     if "{version}" in route.path:
@@ -141,7 +141,7 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
         {"name": name, "in": "path", "required": True, "schema": ID_SCHEMA}
         for name in re.findall(r"\{(\w+)\}", route.path)
     ]
-    if route.body or route.method == "DELETE":
+    if (route.body and route.writes) or route.method == "DELETE":
         text = "Sent again with the same body, the answer is the same and nothing happens twice."
         found.append({"name": "Idempotency-Key", "in": "header", "schema": ID_SCHEMA, "description": text})
     if route.query is None:
