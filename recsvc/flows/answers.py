@@ -74,19 +74,12 @@ Make = Callable[[View], tuple[dict[str, Any], Known | None]]
 """Makes a reply, and says what was known of the customer, when there is one."""
 
 
-Reply = dict[str, Any]
-
-
-def answer(shop: Shop, ask: Ask, make: Make, bare: Callable[[Reply], Reply] = lambda reply: reply) -> Answer:
-    """Return the cached answer when it stands, else make it and keep it.
-
-    Args:
-        bare: what becomes of the list of a shop without a model, where the reply is not one list.
-    """
+def answer(shop: Shop, ask: Ask, make: Make) -> Answer:
+    """Return the cached answer when it stands, else make it and keep it."""
     snapshot, now = at_hand(shop)
     if snapshot.model is None or snapshot.shelf is None:
-        reply, degraded = _without_model(shop, snapshot, now, ask)
-        return Answer(replies.encode(bare(reply)), "miss", degraded, Source.FALLBACK.value)
+        reply, degraded = without_model(shop, snapshot, now, ask)
+        return Answer(replies.encode(reply), "miss", degraded, Source.FALLBACK.value)
     view = View(shop, snapshot, snapshot.model, snapshot.shelf, now)
     if snapshot.state.copied:  # what was cached before this worker's start cannot be declared void now
         return replace(_make(view, ask, make, None).answer, degraded=("database",))
@@ -145,7 +138,7 @@ def _found(look: Look, ask: Ask, entry: Entry, cache: str) -> Answer:
     return Answer(entry.body, cache, away, entry.stamp.source, entry.stamp.etag, ask.name)
 
 
-def _without_model(shop: Shop, snapshot: Snapshot, now: float, ask: Ask) -> tuple[Reply, tuple[str, ...]]:
+def without_model(shop: Shop, snapshot: Snapshot, now: float, ask: Ask) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return what sells, as the store had it at most a minute ago; else what is in the catalogue; and what was away.
     Nothing is cached."""
     degraded: tuple[str, ...] = ("model",)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, TypeVar, get_origin
+from typing import IO, Any, TypeVar, get_origin
 from urllib.parse import unquote_to_bytes
 
 from flask import request
@@ -100,19 +100,24 @@ def body_bytes() -> bytes:
 
 
 def ndjson_lines() -> Iterator[list[bytes]]:
-    """Yield the lines of an NDJSON body in chunks of 500, however long the body is.
+    """Return the lines of an NDJSON body in chunks of 500, however long the body is.
 
-    A line over 1 MiB is cut after one byte more: who reads it sees by its length that it is not whole.
+    They are read when they are asked for, which may be after the request's own context has ended. A line over 1 MiB is
+    cut after one byte more: who reads it sees by its length that it is not whole.
 
     Raises:
         Unsupported: the body is compressed.
     """
     _uncompressed()
+    return _chunks(request.stream)
+
+
+def _chunks(stream: IO[bytes]) -> Iterator[list[bytes]]:
     chunk: list[bytes] = []
-    while line := _read(lambda: request.stream.readline(MAX_BODY + 1)):
+    while line := _read(lambda: stream.readline(MAX_BODY + 1)):
         chunk.append(line)
         while len(line) > MAX_BODY and not line.endswith(b"\n"):
-            line = _read(lambda: request.stream.readline(MAX_BODY + 1))
+            line = _read(lambda: stream.readline(MAX_BODY + 1))
         if len(chunk) == _CHUNK:
             yield chunk
             chunk = []

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from flask import Response, current_app, g, request
 
 from recsvc.flows import exposures, lists, offers, popular, related
@@ -34,9 +32,9 @@ def recommendations(customer_id: str) -> Response:
 def post_recommendations() -> Response:
     """Answer a question sent as an object."""
     body = read_body(RecommendationsBody)
-    asked, doing = questions.question(body, body.exclude), questions.events(body, shop().clock())
-    if body.context is not None and body.context.item_id is not None:
-        asked = replace(asked, exclude=(*asked.exclude, body.context.item_id))
+    on = body.context.item_id if body.context is not None else None
+    asked = questions.question(body, body.exclude if on is None else [*body.exclude, on])
+    doing = questions.events(body.session, body.items, on, shop().clock())
     return reply(lists.recommendations(shop(), body.customer_id, asked, doing), asked.channel)
 
 

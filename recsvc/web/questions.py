@@ -137,11 +137,9 @@ class ContextIn(In):
     item_id: Id | None = None
 
 
-class RecommendationsBody(Asked):
-    """A question as an object. customer_id: nobody known when missing. session: what they did that was not sent yet;
-    it counts for this answer alone. items: what lies in the cart."""
+class QuestionBody(Asked):
+    """A question as an object."""
 
-    customer_id: Id | None = None
     limit: Some = 10
     offset: Annotated[int, Field(ge=0, le=LAST), _INTEGRAL] = 0
     exclude: list[Id] = Field([], max_length=1000)
@@ -149,12 +147,19 @@ class RecommendationsBody(Asked):
     filter: dict[str, Any] | None = None
     fields: list[FieldNames] = Field([], max_length=100)
     max_per: list[Cap] = Field([], max_length=100)
+
+
+class RecommendationsBody(QuestionBody):
+    """A question as an object. customer_id: nobody known when missing. session: what they did that was not sent yet;
+    it counts for this answer alone. items: what lies in the cart."""
+
+    customer_id: Id | None = None
     session: list[SessionIn] = Field([], max_length=1000)
     items: list[Id] = Field([], max_length=1000)
     context: ContextIn | None = None
 
 
-def question(asked: RecommendationsQuery | RecommendationsBody, exclude: Sequence[str]) -> Question:
+def question(asked: RecommendationsQuery | QuestionBody, exclude: Sequence[str]) -> Question:
     """Return what was asked, as the flows take it.
 
     Raises:
@@ -190,11 +195,11 @@ def names(given: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for several in given for name in several.split(",")))
 
 
-def events(asked: RecommendationsBody, now: float) -> tuple[Event, ...]:
-    """Return what somebody did that is not stored: the session, the cart and the page they are on."""
+def events(session: list[SessionIn], cart: list[str], on: str | None, now: float) -> tuple[Event, ...]:
+    """Return what somebody did that is not stored: the session, the cart and the item of the page they are `on`."""
     micro = int(now * 1e6)
     found = []
-    for one in asked.session:
+    for one in session:
         at = micro if one.occurred_at is None else int(one.occurred_at.timestamp() * 1e6)
         lines: list[Any] = [*one.items] if one.items else [one]
         found += [
@@ -202,7 +207,7 @@ def events(asked: RecommendationsBody, now: float) -> tuple[Event, ...]:
             for line in lines
             if line.item_id is not None
         ]
-    found += [Event(item_id, "add_to_cart", micro) for item_id in asked.items]
-    if asked.context is not None and asked.context.item_id is not None:
-        found.append(Event(asked.context.item_id, "view", micro))
+    found += [Event(item_id, "add_to_cart", micro) for item_id in cart]
+    if on is not None:
+        found.append(Event(on, "view", micro))
     return tuple(found)

@@ -16,6 +16,9 @@ from recsvc.web.openapi import ROUTES
 GOLDEN = {
     "GET /v1/customers/{customer_id}/recommendations": "storefront",
     "POST /v1/recommendations": "storefront",
+    "POST /v1/pages": "storefront",
+    "POST /v1/rank": "storefront",
+    "POST /v1/batch/recommendations": "campaign",
     "GET /v1/customers/{customer_id}/buy-again": "storefront",
     "GET /v1/customers/{customer_id}/offers": "storefront",
     "GET /v1/items/{item_id}/similar": "storefront",
