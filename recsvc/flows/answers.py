@@ -114,9 +114,9 @@ def plain(shop: Shop, customer_id: str, name: str) -> Answer | None:
     return Answer(look.entry.body, "hit", (), look.entry.stamp.source, look.entry.stamp.etag, name)
 
 
-def epoch(_shop: Shop) -> int:
+def epoch(shop: Shop) -> int:
     """Return a number that is another one when the same question may mean another thing."""
-    return 0
+    return shop.current.snapshot.state.rules.change
 
 
 def at_hand(shop: Shop) -> tuple[Snapshot, float]:
@@ -148,7 +148,9 @@ def _make(view: View, ask: Ask, make: Make, look: Look | None) -> Done:
         return Done(Answer(body, "miss", away, reply["source"]))
     revision = known.revision if known else 0
     stamp = stamps.stamped(view.snapshot, Made(reply, body, ask.customer_id, revision))
-    entry = cached.keep(shop, look, Kept(stamp, body, None if known is None else revision), asked_at, view.now)
+    settings = view.snapshot.state.rules.placements.get(ask.placement)
+    kept = Kept(stamp, body, None if known is None else revision, settings and settings.cache_seconds)
+    entry = cached.keep(shop, look, kept, asked_at, view.now)
     return Done(Answer(body, "miss", away, reply["source"], stamp.etag, ask.name), entry)
 
 
