@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -256,3 +257,34 @@ def test_a_built_in_placement_loses_its_settings_and_stays(client: Any) -> None:
 def test_a_setting_that_is_not_honoured_is_refused(client: Any, settings: dict[str, Any], field: str) -> None:
     reply = client.put("/v1/placements/a", json=settings)
     assert reply.status_code == 400 and [one["field"] for one in reply.json["errors"]] == [field]
+
+
+def test_without_a_model_a_placement_and_its_rules_still_keep_items_out(client: Any, place: Place) -> None:
+    shop = client.application.extensions["recsvc"]
+    _put(client, "no", action="exclude", match=_item("coffee-01"))
+    _put(client, "tea", placement="cart", action="include", match=TEA)
+    (shop.settings.artifact_root / "current").unlink()
+    for folder in shop.settings.artifact_root.iterdir():
+        folder.rename(place.home / folder.name)
+    bare = worker(place, poll_ms=5000)
+    assert bare.get(C3).headers["X-Degraded"] == "model"
+    found = _ids(bare, limit=100)
+    assert "coffee-01" not in found and "coffee-02" in found
+    found = _ids(bare, limit=100, placement="cart")
+    assert found and all(one.startswith("tea") for one in found)
+    bare.application.extensions["recsvc"].current.stop()
+
+
+def test_pages_and_batches_follow_the_placement_of_each_list(client: Any) -> None:
+    client.put("/v1/placements/sale", json={"filters": TEA, "fields": ["title"]})
+    _put(client, "up", placement="sale", action="pin", match=_item("tea-07"), slot=1)
+    body = {"customer_id": "c3", "blocks": [{"placement": "sale", "limit": 3}, {"placement": "home"}]}
+    sale, home = client.post("/v1/pages", json=body).json["blocks"]
+    assert sale["items"][0]["item_id"] == "tea-07" and set(sale["items"][0]["fields"]) == {"title"}
+    assert all(one["item_id"].startswith("tea") for one in sale["items"]) and len(home["items"]) == 10
+    body["blocks"] = [{"placement": "nowhere"}]
+    assert client.post("/v1/pages", json=body).status_code == 400
+    lines = [{"customer_id": "c3", "placement": "sale"}, {"customer_id": "c4", "placement": "nowhere"}, "c3"]
+    first, second, third = map(json.loads, client.post("/v1/batch/recommendations", json=lines).data.splitlines())
+    assert first["items"][0]["item_id"] == "tea-07" and second["error"]["code"] == "placement"
+    assert third["items"][0]["item_id"] != "tea-07"
