@@ -18,6 +18,7 @@ from recsvc.store.database import Writer
 from recsvc.store.exposures import Spool
 from recsvc.store.limits import Limiter
 from recsvc.store.published import Published
+from recsvc.store.shown import Shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Shop:
     copy: Copy
     published: Published
     exposures: Spool
+    shown: Shown
     used: dict[str, float] = field(default_factory=dict)
 
     def write(self, work: Callable[[sa.Connection], Any]) -> Any:
