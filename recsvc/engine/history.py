@@ -6,7 +6,7 @@ Training builds it for all customers at once and the service for one customer at
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -55,6 +55,7 @@ class History:
     none. A visit is one moment of buying: dates without a time make the orders of a day one visit, in whatever order
     they came. recent: (m,) float32, Σ over the visits that bought it of visit_decay ** (visits since).
     bought_visits: (m,) int32, how many those are.
+    extra: (g,) float32, what the shop's own columns say of the customer, NaN for nothing; empty of who has no row.
     """
 
     item_rows: Array
@@ -68,6 +69,7 @@ class History:
     last_visit: Array
     recent: Array
     bought_visits: Array
+    extra: Array = field(default_factory=lambda: np.empty(0, np.float32))
 
     @property
     def visits(self) -> int:
@@ -88,6 +90,8 @@ class History:
         return len(self.item_rows)
 
 
+# The fields that have one entry per item.
+ENTRIES = tuple(name for name in History.__slots__ if name != "extra")
 EMPTY = History(
     np.empty(0, np.int32), np.empty(0, np.float32), np.empty(0, np.float32),
     np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64),
@@ -159,7 +163,7 @@ def merge(known: History, events: Events, decay: Decay) -> History:
     events = replace(events, weights=np.where(late, np.float32(0.0), events.weights))
     _, fresh = collect(np.zeros(len(events.item_rows), np.int32), events, decay)
     if not len(known):
-        return fresh
+        return replace(fresh, extra=known.extra)
     rows = np.union1d(known.item_rows, fresh.item_rows).astype(np.int32)
     parts = [(np.searchsorted(rows, one.item_rows), one) for one in (known, fresh)]
 
@@ -190,6 +194,7 @@ def merge(known: History, events: Events, decay: Decay) -> History:
         last_visit=last_visit,
         recent=recent,
         bought_visits=total("bought_visits", np.int32),
+        extra=known.extra,
     )
 
 

@@ -1,4 +1,4 @@
-"""Live state: the catalogue, the offers and the keys in memory, refreshed when a change number grows.
+"""Live state: the catalogue, the offers, the rules and the keys in memory, refreshed when a change number grows.
 
 Each worker polls the change numbers and swaps one reference. When the database is away it keeps what it has; when it
 is away at the start, a worker has the copy that Redis keeps, or knows nothing and says so. Either way it asks again at
@@ -23,11 +23,13 @@ from recsvc.intake import digest
 from recsvc.store import database
 from recsvc.store import facts as facts_store
 from recsvc.store import keys as keys_store
+from recsvc.store import rules as rules_store
 from recsvc.store.customers import customers
 from recsvc.store.database import LOAD_SECONDS, MICROSECONDS, PAGE_SECONDS, reading, writing
 from recsvc.store.items import items
 from recsvc.store.keyfile import KeyFile
 from recsvc.store.offers import offers
+from recsvc.store.rules import Rules
 
 log = structlog.get_logger("recsvc.live")
 
@@ -59,6 +61,7 @@ class State:
     keys: dict[str, keys_store.Key]
     admin: keys_store.Key | None
     copied: bool = False
+    rules: Rules = field(default_factory=Rules)
 
     @property
     def known(self) -> bool:
@@ -66,7 +69,7 @@ class State:
         return bool(self.facts.database_id)
 
 
-NOTHING = State(facts_store.Facts("", b"", -1, -1, 0), Catalogue(), {}, None, copied=True)
+NOTHING = State(facts_store.Facts("", b"", -1, -1, 0, -1), Catalogue(), {}, None, copied=True)
 
 
 class Live:
@@ -130,7 +133,7 @@ class Live:
 
     def _load(self, facts: facts_store.Facts) -> State:
         catalogue, keys = load_catalogue(self._engine, facts.catalogue), keys_store.load(self._engine)
-        return State(facts, catalogue, keys, None)
+        return State(facts, catalogue, keys, None, rules=rules_store.load(self._engine, facts.rules))
 
     def _look(self) -> None:
         old, facts = self.state, facts_store.read(self._engine)
@@ -142,12 +145,14 @@ class Live:
         if old.copied:
             self.state = replace(self._load(facts), admin=old.admin)
             return
-        catalogue, keys = old.catalogue, old.keys
+        catalogue, keys, rules = old.catalogue, old.keys, old.rules
         if facts.catalogue != old.facts.catalogue:
             catalogue = renew(self._engine, old.catalogue, facts.catalogue)
         if facts.keys != old.facts.keys:
             keys = keys_store.load(self._engine)
-        self.state = replace(old, facts=facts, catalogue=catalogue, keys=keys)
+        if facts.rules != old.facts.rules:
+            rules = rules_store.load(self._engine, facts.rules)
+        self.state = replace(old, facts=facts, catalogue=catalogue, keys=keys, rules=rules)
 
 
 def load_catalogue(engine: sa.Engine, change: int) -> Catalogue:
@@ -177,14 +182,14 @@ def renew(engine: sa.Engine, old: Catalogue, change: int) -> Catalogue:
 
 
 def item_columns() -> list[sa.ColumnElement[Any]]:
-    """Return the columns of an item that are held, its id first. `attributes` as the text that is stored, NULL for
-    none: 68,000 objects would take five times the room, in every worker."""
+    """Return the columns of an item that are held, its id first. `change`: at which it was last written. `attributes`
+    as the text that is stored, NULL for none: 68,000 objects would take five times the room, in every worker."""
     t = items.c
     attributes = sa.func.nullif(sa.type_coerce(t.attributes, sa.Text), "{}").label("attributes")
     return [
         t.item_id, t.parent_id, t.title, t.categories, t.brand, t.price_cents, t.currency, t.stock, t.active,
         t.sensitive, t.created_at, t.available_from, t.available_to, t.repeatable, t.image_url, t.url, attributes,
-        t.deleted,
+        t.change, t.deleted,
     ]  # fmt: skip
 
 
@@ -224,6 +229,21 @@ def columns(catalogue: Catalogue, item_ids: list[str]) -> tuple[Any, Any, Any, A
         np.array([_seconds(one and one.available_to, inf) for one in found], np.float64),
         np.array([bool(one and one.sensitive) for one in found], bool),
     )
+
+
+def changes(catalogue: Catalogue, item_ids: list[str]) -> Any:
+    """Return (n,) int64: the change number at which each item was last written; for an item that the catalogue does not
+    have, that of the catalogue."""
+    found = [catalogue.items.get(item_id) for item_id in item_ids]
+    return np.array([catalogue.change if one is None else one.change for one in found], np.int64)
+
+
+def alike(one: Any, other: Any) -> bool:
+    """Whether two rows of an item differ in stock alone, if at all."""
+    if one is None or other is None:
+        return one is other
+    names = [position for position, column in enumerate(item_columns()) if column.name not in {"stock", "change"}]
+    return all(one[position] == other[position] for position in names)
 
 
 def _seconds(micro: int | None, otherwise: float) -> float:
