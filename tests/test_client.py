@@ -196,6 +196,20 @@ assert os.waitpid(child, 0)[1] == 0 and client.recommendations("c3").items
     assert sorted(_stored(place)) == ["child", "parent"]
 
 
+def test_the_example_of_the_readme_runs(place: Place, serve: Any) -> None:
+    service = serve()
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    code = readme.split("## Client")[1].split("```python\n")[1].split("```")[0]
+    for old, new in (("http://127.0.0.1:8000", service.url), ("1082185", "coffee-00"), ("0.2", "5")):
+        assert old in code
+        code = code.replace(old, new)
+    variables = {**os.environ, "RECSVC_KEY": place.key}
+    done = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=True)
+    assert len(done.stdout.splitlines()) == 5 and not done.stderr
+    status, _, found = service.ask("GET", "/v1/customers/42/recommendations")
+    assert status == 200 and found["source"] == "live"  # the view counted
+
+
 def test_the_client_brings_nothing_of_the_service_with_it() -> None:
     code = "import sys, recsvc.client; print({'numpy', 'flask', 'sqlalchemy', 'pydantic'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -25,7 +25,7 @@ def recommendations(customer_id: str) -> Response:
     """Answer a customer's personal list."""
     query = read_query(RecommendationsQuery)
     asked = question(query, split(shop(), query.exclude))
-    return reply(lists.recommendations(shop(), customer_id, asked))
+    return reply(lists.recommendations(shop(), customer_id, asked), query.channel)
 
 
 def buy_again(customer_id: str) -> Response:

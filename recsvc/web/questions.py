@@ -8,12 +8,13 @@ from typing import Annotated, Final
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from recsvc import intake
-from recsvc.flows.questions import CAPPED, SHOWN, Question
+from recsvc.flows.questions import CAPPED, ROTATION_SECONDS, SHOWN, Question
 from recsvc.web.schemas import _INTEGRAL, Channel, Id, In, Limit, Placement, Text, _whole, _whole_schema
 
 _NUMBER: Final = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,330})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
 _CAP: Final = re.compile(rf"({'|'.join(CAPPED)}):([1-9][0-9]?|100)", re.ASCII)
 _LAST: Final = 900
+_LONGEST_ROTATION: Final = 30 * 86400
 
 
 def _part(value: object) -> float:
@@ -68,6 +69,14 @@ Relevance = Annotated[
     float, BeforeValidator(_part), _part_schema("Leave out what scores below this part of the best of the list.")
 ]
 Explore = Annotated[float, BeforeValidator(_part), _part_schema("The share of slots that is filled by chance.")]
+Rotation = Annotated[
+    float, BeforeValidator(_part),
+    _part_schema("How far items shown on this channel lately stand back; 1: they do not come again within the time."),
+]  # fmt: skip
+RotationSeconds = Annotated[
+    int, _whole(1, _LONGEST_ROTATION),
+    _whole_schema(1, _LONGEST_ROTATION, "How long until an item that was shown counts in full again."),
+]  # fmt: skip
 
 
 class Asked(In):
@@ -77,6 +86,7 @@ class Asked(In):
     diversity: Diversity = 0.0
     min_relevance: Relevance = 0.0
     explore: Explore = 0.0
+    rotation_rate: Rotation = 0.0
     locale: Locale | None = None
     channel: Channel | None = None
 
@@ -92,6 +102,7 @@ class RecommendationsQuery(Asked):
         (), description="What to tell of each item; repeat it, or separate by commas."
     )
     max_per: tuple[Cap, ...] = ()
+    rotation_seconds: RotationSeconds = ROTATION_SECONDS
 
 
 class RecommendationsBody(Asked):
@@ -103,6 +114,7 @@ class RecommendationsBody(Asked):
     category: list[Category] = Field([], max_length=100)
     fields: list[FieldNames] = Field([], max_length=100)
     max_per: list[Cap] = Field([], max_length=100)
+    rotation_seconds: Annotated[int, Field(ge=1, le=_LONGEST_ROTATION), _INTEGRAL] = ROTATION_SECONDS
 
 
 def question(asked: RecommendationsQuery | RecommendationsBody, exclude: tuple[str, ...]) -> Question:
@@ -119,6 +131,8 @@ def question(asked: RecommendationsQuery | RecommendationsBody, exclude: tuple[s
         max_per=tuple((trait, int(most)) for trait, most in caps),
         min_relevance=asked.min_relevance,
         explore=asked.explore,
+        rotation_rate=asked.rotation_rate,
+        rotation_seconds=asked.rotation_seconds,
         locale=asked.locale,
         channel=asked.channel,
     )
