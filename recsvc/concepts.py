@@ -83,6 +83,7 @@ class Source(StrEnum):
 
     PERSONAL = "personal"
     LIVE = "live"
+    SESSION = "session"
     FALLBACK = "fallback"
 
 
