@@ -18,7 +18,7 @@ from recsvc.engine.arrange import arrange, relevance
 from recsvc.engine.eligibility import Shelf
 from recsvc.engine.lists import Listed
 from recsvc.engine.query import ENOUGH, POOL, Query
-from recsvc.flows import customers, questions, replies
+from recsvc.flows import customers, questions, replies, rotation
 from recsvc.flows.answers import Ask, View, answer
 from recsvc.flows.customers import Event, Known
 from recsvc.flows.questions import Question
@@ -45,7 +45,7 @@ def recommendations(shop: Shop, customer_id: str | None, question: Question, doi
 
 def composed(view: View, known: Known, customer_id: str | None, question: Question) -> dict[str, Any]:
     """Return the reply to a question about somebody of whom so much is known."""
-    asked = questions.query(view, question)
+    asked = replace(questions.query(view, question), penalty=rotation.penalty(view, customer_id, question))
     seed = _seed(view, known, customer_id)
     chosen = _choose(view, known, customer_id, asked)
     listed = _arranged(view, chosen, asked, seed)
@@ -53,10 +53,19 @@ def composed(view: View, known: Known, customer_id: str | None, question: Questi
         chosen = _choose(view, known, customer_id, asked, at_hand=False)
         listed = _arranged(view, chosen, asked, seed)
     items = replies.items_of(view.snapshot, listed, known.history, locale=question.locale)
+    rotation.remember(view, customer_id, question, items)
     items = questions.told(question, items)
     return replies.envelope(
         view.snapshot, view.now, question.placement, customer_id, chosen.source, chosen.fallback, items, asked.offset
     )
+
+
+def standing(view: View, known: Known, customer_id: str | None, question: Question) -> tuple[Listed, Listed, Query]:
+    """Return the candidates of a question, the slots they take, and what was asked: for saying why an item is shown or
+    not."""
+    asked = questions.query(view, question)
+    chosen = _choose(view, known, customer_id, asked, at_hand=False)
+    return chosen.listed, _arranged(view, chosen, asked, _seed(view, known, customer_id)), asked
 
 
 def buy_again(shop: Shop, customer_id: str, limit: int) -> Answer:
@@ -109,7 +118,9 @@ def _choose(view: View, known: Known, customer_id: str | None, asked: Query, at_
     if known.row >= 0 and not known.fresh:
         depth = asked.last if asked.plain else view.model.n_items
         done = lists.visible(lists.finished(view.model, known.row), shelf.public, without, depth)
-        if at_hand and len(done.rows) >= asked.enough:
+        if lists.names(done, shelf.sensitive):  # it became so since; the reasons of a list made now do without
+            done = None
+        if done is not None and at_hand and len(done.rows) >= asked.enough:
             return _Chosen(done, len(done.rows), Source.PERSONAL, at_hand=not asked.plain)
     if known.history.liked.any():
         source = Source.SESSION if customer_id is None else Source.LIVE if known.fresh else Source.PERSONAL
