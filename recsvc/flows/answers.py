@@ -42,6 +42,7 @@ class Ask:
     popular: bool = True
     item_id: str | None = None
     window_days: int | None = None
+    min_p: float | None = None
 
     @property
     def name(self) -> str:

@@ -30,7 +30,7 @@ _NAMES = ", ".join(COLUMNS)
 _COPY_TYPES = {sa.LargeBinary: "bytea", sa.Text: "text", Json: "text", sa.BigInteger: "int8", sa.Integer: "int4"}
 # Rows of one commit of an import into Postgres: nobody else can append meanwhile.
 _COPIED = 50_000
-_READ = ("item_id", "kind", "occurred_at", "stars", "reason", "order_id")
+_READ = ("item_id", "kind", "occurred_at", "stars", "reason", "order_id", "quantity")
 # More than this since the last training run would make one customer's list slow; the newest say most.
 RECENT = 500
 

@@ -8,8 +8,8 @@ from recsvc.flows import lists, offers, popular, related
 from recsvc.flows.replies import Answer, new_id
 from recsvc.flows.shop import Shop
 from recsvc.web.contract import Route, read_query
-from recsvc.web.outputs import BuyAgainReply, ListReply, OffersReply, RelatedReply
-from recsvc.web.schemas import BuyAgainQuery, OffersQuery, RecommendationsQuery, RelatedQuery, WindowQuery
+from recsvc.web.outputs import ListReply, OffersReply, RelatedReply
+from recsvc.web.schemas import OffersQuery, RecommendationsQuery, RelatedQuery, WindowQuery
 
 
 def shop() -> Shop:
@@ -23,11 +23,6 @@ def recommendations(customer_id: str) -> Response:
     """Answer a customer's personal list."""
     query = read_query(RecommendationsQuery)
     return reply(lists.recommendations(shop(), customer_id, query.placement, query.limit, query.exclude))
-
-
-def buy_again(customer_id: str) -> Response:
-    """Answer what to buy again."""
-    return reply(lists.buy_again(shop(), customer_id, read_query(BuyAgainQuery).limit))
 
 
 def similar(item_id: str) -> Response:
@@ -83,8 +78,6 @@ _CUSTOMER = "/v1/customers/{customer_id}"
 ROUTES = [
     Route("GET", f"{_CUSTOMER}/recommendations", "A customer's personal list", recommendations, scope="storefront",
           query=RecommendationsQuery, reply=ListReply),
-    Route("GET", f"{_CUSTOMER}/buy-again", "What a customer bought before and is likely to want now", buy_again,
-          scope="storefront", query=BuyAgainQuery, reply=BuyAgainReply),
     Route("GET", f"{_CUSTOMER}/offers", "Offers valid now, ordered by what the customer buys", customer_offers,
           scope="storefront", query=OffersQuery, reply=OffersReply),
     Route("GET", "/v1/items/{item_id}/similar", "Items whose buyers are most like this item's", similar,

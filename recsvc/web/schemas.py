@@ -117,12 +117,6 @@ class RelatedQuery(In):
     limit: Limit = 10
 
 
-class BuyAgainQuery(In):
-    """Parameters of buy-again."""
-
-    limit: Limit = 10
-
-
 class WindowQuery(In):
     """Parameters of trending and bestsellers."""
 
