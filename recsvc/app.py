@@ -16,7 +16,7 @@ from flask import Flask, Response
 
 from recsvc import logs
 from recsvc.errors import InvalidRequest
-from recsvc.flows import access, announce, copies, mirror
+from recsvc.flows import access, announce, copies, exposures, mirror
 from recsvc.flows.current import Current
 from recsvc.flows.pending import Pending
 from recsvc.flows.shop import Shop
@@ -25,6 +25,7 @@ from recsvc.settings import Settings, load
 from recsvc.store import database, published
 from recsvc.store.cache import Cache
 from recsvc.store.copies import Copy
+from recsvc.store.exposures import Spool
 from recsvc.store.keyfile import KeyFile
 from recsvc.store.limits import Limiter
 from recsvc.store.live import Live
@@ -45,7 +46,8 @@ def create_shop(settings: Settings) -> Shop:
     current = Current(engine, live, models.root, settings.poll_ms / 1000)
     writer = database.Writer(engine, max(1, settings.threads - 2))
     limiter = Limiter(cache.lease, time.monotonic)
-    return Shop(settings, engine, writer, cache, current, limiter, time.time, Pending(), copy, models)
+    spool = Spool(settings.exposures_folder, settings.exposures_days, functools.partial(exposures.lists_in, current))
+    return Shop(settings, engine, writer, cache, current, limiter, time.time, Pending(), copy, models, spool)
 
 
 def create_app(settings: Settings | None = None) -> Flask:

@@ -14,6 +14,7 @@ SECONDS = Histogram(
 )  # fmt: skip
 LISTS = Counter("recsvc_lists_total", "Lists by how they were made.", ["source", "fallback"])
 CACHE = Counter("recsvc_cache_total", "Cache look-ups: hit, miss, mismatch (found but not valid), away.", ["result"])
+EXPOSURES = Counter("recsvc_exposures_total", "Replies for the spool of exposures: written, dropped.", ["result"])
 INTERACTIONS = Counter("recsvc_interactions_total", "Interactions by outcome.", ["outcome"])
 LIMITED = Counter("recsvc_rate_limited_total", "Requests refused because their key's rate was used up.")
 RELOADS = Counter("recsvc_model_reloads_total", "Looks at a new model: loaded or refused.", ["result"])

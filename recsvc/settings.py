@@ -28,6 +28,10 @@ class Settings(BaseSettings):
     artifacts: str = Field(
         "", description="Folder of published models, or a URL as s3://bucket/path; empty: `artifacts` in the home."
     )
+    exposures: str = Field(
+        "", description="Folder that records which lists were returned; empty: `exposures` in the home; `off`: none."
+    )
+    exposures_days: int = Field(90, ge=1, le=3650, description="How long that record is kept.")
     host: str = Field("127.0.0.1", description="Address to bind; another than loopback needs an API key to exist.")
     port: int = Field(8000, ge=1, le=65535, description="Port to bind.")
     workers: int = Field(min(os.cpu_count() or 1, 8), ge=1, le=64, description="gunicorn worker processes.")
@@ -60,6 +64,13 @@ class Settings(BaseSettings):
     def artifact_url(self) -> str | None:
         """Where published models are kept when that is no local path."""
         return self.artifacts.rstrip("/") if "://" in self.artifacts else None
+
+    @property
+    def exposures_folder(self) -> Path | None:
+        """The folder of exposures in use; None when none are recorded."""
+        if self.exposures == "off":
+            return None
+        return Path(self.exposures).absolute() if self.exposures else self.home.absolute() / "exposures"
 
 
 def load() -> Settings:

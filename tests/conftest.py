@@ -132,6 +132,7 @@ def client(place: Place) -> Iterator[Any]:
     shop = client.application.extensions["recsvc"]
     shop.current.stop()
     yield client
+    shop.exposures.close()
     shop.engine.dispose()
 
 

@@ -15,6 +15,7 @@ from recsvc.settings import Settings
 from recsvc.store.cache import Cache
 from recsvc.store.copies import Copy
 from recsvc.store.database import Writer
+from recsvc.store.exposures import Spool
 from recsvc.store.limits import Limiter
 from recsvc.store.published import Published
 
@@ -33,6 +34,7 @@ class Shop:
     pending: Pending
     copy: Copy
     published: Published
+    exposures: Spool
     used: dict[str, float] = field(default_factory=dict)
 
     def write(self, work: Callable[[sa.Connection], Any]) -> Any:

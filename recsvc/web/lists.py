@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from flask import Response, current_app, g, request
 
-from recsvc.flows import lists, offers, popular, related
-from recsvc.flows.replies import Answer, new_id
+from recsvc.flows import exposures, lists, offers, popular, related
+from recsvc.flows.replies import Answer
 from recsvc.flows.shop import Shop
 from recsvc.web.contract import Route, read_query
 from recsvc.web.outputs import ListReply, OffersReply, RelatedReply
@@ -60,15 +60,16 @@ def customer_offers(customer_id: str) -> Response:
     return reply(offers.offers(shop(), customer_id, read_query(OffersQuery).limit))
 
 
-def reply(answer: Answer) -> Response:
-    """Return an answer's bytes under their headers; 304 when the caller has them already."""
+def reply(answer: Answer, channel: str | None = None) -> Response:
+    """Return an answer's bytes under their headers, and record that; 304 when the caller has them already."""
     g.source = answer.source or None
-    unchanged = request.if_none_match.contains_weak(answer.etag)
+    etag = answer.etag
+    unchanged = request.if_none_match.contains_weak(etag)
     out = Response(b"" if unchanged else answer.body, 304 if unchanged else 200, content_type="application/json")
-    out.headers["ETag"] = f'"{answer.etag}"'
+    out.headers["ETag"] = f'"{etag}"'
     out.headers["Cache-Control"] = "private, no-cache"
     out.headers["X-Cache"] = answer.cache
-    out.headers["X-Exposure-Id"] = new_id()
+    out.headers["X-Exposure-Id"] = exposures.expose(shop(), answer.body, etag, answer.cache, channel)
     if answer.degraded:
         out.headers["X-Degraded"] = ", ".join(answer.degraded)
     return out
