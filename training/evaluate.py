@@ -84,10 +84,10 @@ def evaluate(
     progress.step("measuring", None)
     catalogue = _catalogue(model, matrix)
     measures = {name: metrics.measured(found, scorer, catalogue) for name, scorer in _scorers(order).items()}
-    due = repeats.calibration(model, matrix, order.config, later, test)
+    again = repeats.measured(model, matrix, order.config, later, test)
     labels = {"category": _categories(found, model, category), "channel": _channels(found, matrix, later)}
     days = {
-        "calibration": due,
+        **again,
         "customers": len(found),
         "days": config.split.test_days,
         "first": _day(test),

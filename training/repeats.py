@@ -8,7 +8,7 @@ elsewhere stands (`engine.timing.USUAL`, weighing as much as ten purchases).
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from scipy.optimize import minimize
@@ -20,6 +20,7 @@ from recsvc.engine.history import DAY, History
 from recsvc.engine.model import Model
 from recsvc.engine.timing import Timing, Visits
 from training import matrix as matrices
+from training.cases import DISCOUNTS, IDEALS, K
 from training.config import Config
 from training.matrix import Matrix
 from training.sources import Log
@@ -27,8 +28,9 @@ from training.sources import Log
 DAYS: Final = repeat.WITHIN_DAYS
 _BINS: Final = 10
 _POWERS: Final = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-# Pairs of customer and item: of more a sample; enough for 180 cells, and seconds instead of minutes.
+# Pairs of customer and item: of more those of some customers; enough for 180 cells, and seconds instead of minutes.
 _PAIRS: Final = 300_000
+_MEASURED: Final = 1_000_000
 _CUSTOMERS: Final = 20_000
 _LEAST_CUSTOMERS: Final = 20
 _PRIOR_BUYS, _PRIOR_GAPS, _ITERATIONS = 10.0, 10.0, 40
@@ -76,39 +78,65 @@ def visit_model(visits: Visits, now: float, seed: int) -> Array:
     return np.exp(found.x) if np.isfinite(found.fun) else usual
 
 
-def calibration(model: Model, matrix: Matrix, config: Config, later: Log, now: float) -> list[dict[str, float]]:
-    """Return how often what customers had was bought again within 14 days beside `p_due`, in ten bins of as many pairs
-    each, by rising chance.
+def measured(model: Model, matrix: Matrix, config: Config, later: Log, now: float) -> dict[str, Any]:
+    """Return what buying again is worth on the 14 days after the histories.
+
+    calibration: how often what customers had was bought beside `p_due`, in ten bins of as many pairs each, by rising
+    chance. again: NDCG@10 and recall@10 of what each customer had, by `p_due`, by `candidates.rate` and by the aged
+    count of orders, over the `customers` who bought any of it.
 
     Args:
         matrix: the histories up to `now`, epoch seconds.
         later: what came after.
     """
-    where, rates, often = _sample(model.timing, matrix, model.a["item_traits"][:, candidates.REPEAT_RATE], config, now)
+    where, rates, often = _sample(model.timing, matrix, _rates(model), config, _MEASURED)
     if not len(where):
-        return []
-    chance = repeat.p_due(model.timing, _part(matrix.history, where), rates, often, now, DAYS)
+        return {"calibration": [], "again": {}}
+    part = _part(matrix.history, where)
+    chance = repeat.p_due(model.timing, part, rates, often, now, DAYS)
     came = _bought(matrix, where, later.between(now, now + DAYS * DAY))
-    order = np.argsort(chance, kind="stable")
-    return [
-        {"predicted": float(chance[part].mean()), "observed": float(came[part].mean()), "pairs": len(part)}
-        for part in np.array_split(order, _BINS)
-        if len(part)
+    who = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.offsets))[where]
+    orders = {"p_due": chance, "rate": rates, "aged count": part.repeats}
+    bins = [
+        {"predicted": float(chance[some].mean()), "observed": float(came[some].mean()), "pairs": len(some)}
+        for some in np.array_split(np.argsort(chance, kind="stable"), _BINS)
+        if len(some)
     ]
+    again = {name: _listed(scores, who, came) for name, scores in orders.items()} if came.any() else {}
+    return {"calibration": bins, "again": again}
 
 
-def _sample(known: Timing, matrix: Matrix, everybodys: Array, config: Config, now: float) -> tuple[Array, Array, Array]:
+def _listed(scores: Array, who: Array, came: Array) -> dict[str, float]:
+    """Return NDCG@10 and recall@10 of the lists of customers, `who` ascending, over those to whom anything came."""
+    order = np.lexsort((-scores, who))
+    place = np.arange(len(order)) - np.searchsorted(who, who)
+    hits = came[order] & (place < K)
+    size = int(who.max()) + 1
+    truth, found = np.bincount(who[came], minlength=size), np.bincount(who[hits], minlength=size)
+    gains = np.bincount(who[hits], DISCOUNTS[place[hits]], size)
+    asked = truth > 0
+    ndcg, recall = gains[asked] / IDEALS[np.minimum(truth[asked], K)], found[asked] / truth[asked]
+    return {f"ndcg@{K}": float(ndcg.mean()), f"recall@{K}": float(recall.mean()), "customers": int(asked.sum())}
+
+
+def _sample(known: Timing, matrix: Matrix, everybodys: Array, config: Config, most: int) -> tuple[Array, Array, Array]:
     """Return places in the histories of what was bought and is liked, all or a sample, and for each the rate and the
-    visits a day. everybodys: (n,) the rate at which all customers buy each item again."""
+    visits a day. everybodys: (n,) the rate at which all customers buy each item again. most: of how many."""
     h, prior = matrix.history, config.history.prior_visits
     where = np.flatnonzero((h.orders > 0) & h.liked & ~h.sent_back)
-    if len(where) > _PAIRS:
-        where = np.sort(np.random.default_rng(config.seed).choice(where, _PAIRS, replace=False))
     if not len(where):
         return where, np.empty(0), np.empty(0)
+    who = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.offsets))
+    if len(where) > most:
+        people = np.random.default_rng(config.seed).permutation(matrix.shape[0])
+        some = people[np.cumsum(np.bincount(who[where], minlength=matrix.shape[0])[people]) <= most]
+        where = where[np.isin(who[where], some)]
     rates = candidates.expected(h, matrices.visits(matrix), everybodys[h.item_rows], matrix.decay.visit_decay, prior)
-    customers = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.offsets))[where]
-    return where, rates[where], timing.per_day(known, _visits(matrix), now)[customers]
+    return where, rates[where], timing.per_day(known, _visits(matrix), matrix.decay.as_of)[who[where]]
+
+
+def _rates(model: Model) -> Array:
+    return np.asarray(model.a["item_traits"][:, candidates.REPEAT_RATE])
 
 
 def _fitted(log: Log, matrix: Matrix, known: Timing, group: Array | None, config: Config) -> Timing:
@@ -120,7 +148,7 @@ def _fitted(log: Log, matrix: Matrix, known: Timing, group: Array | None, config
         return replace(known, visits=np.append(known.visits[:4], timing.usual(0).visits[4:]))
     past = matrices.histories(before, replace(matrix, decay=replace(matrix.decay, as_of=cut)))
     rate = matrices.traits(past, group)[:, candidates.REPEAT_RATE]
-    where, rates, often = _sample(known, past, rate, config, cut)
+    where, rates, often = _sample(known, past, rate, config, _PAIRS)
     part, came = _part(past.history, where), _bought(past, where, log.between(cut, matrix.decay.as_of + 1.0))
     since = np.maximum(cut - part.last_at, 0.0) / DAY
     days = timing.exposure(since, repeat.interval_days(known, part), DAYS)

@@ -40,6 +40,7 @@ USUAL: Final = np.stack([
 # name → number of dimensions. An artifact of before they were there has none of them: then `usual` stands.
 ARRAYS: Final = {"visit_model": 1, "item_intervals": 1, "item_evenness": 1, "repeat_hazards": 3}
 _MONTH: Final = 30.0
+_CHANNEL_HALF_LIFE_DAYS: Final = 90.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ def per_day(timing: Timing, visits: Visits, now: float) -> Array:
     """Return (c,) float64: the orders a day that are expected of each customer from now on; 0 without an order."""
     r, alpha = timing.visits[:2]
     x, _, known = _recency(visits, now)
-    return np.nan_to_num(alive(timing, visits, now)) * (r + x) / (alpha + known)
+    return np.asarray(np.nan_to_num(alive(timing, visits, now)) * (r + x) / (alpha + known))
 
 
 def pace(timing: Timing, often: Array) -> Array:
@@ -166,4 +167,16 @@ def exposure(since: Array, interval: Array, within_days: float) -> Array:
     edges = np.concatenate([[0.0], EDGES, [np.inf]])
     low = np.maximum(edges[:-1] * interval[:, None], since[:, None])
     high = np.minimum(edges[1:] * interval[:, None], since[:, None] + within_days)
-    return np.maximum(high - low, 0.0)
+    return np.asarray(np.maximum(high - low, 0.0))
+
+
+def ranked(codes: Array, at: Array, now: float) -> Array:
+    """Return the distinct codes of a customer's interactions, each counting half after 90 days; most first, ties to the
+    lower code.
+
+    Args:
+        codes: (e,) int, of channels. at: (e,) epoch seconds.
+    """
+    counts = np.bincount(codes, np.exp2(-np.maximum(now - at, 0.0) / DAY / _CHANNEL_HALF_LIFE_DAYS))
+    order = np.argsort(-counts, kind="stable")
+    return np.asarray(order[counts[order] > 0])

@@ -102,12 +102,12 @@ def _events(model: Model, rows: list[Any]) -> Events:
         -1 - position if one.order_id is None else orders.setdefault(one.order_id, len(orders))
         for position, one in enumerate(known)
     ]
-    rows = np.array([model.rows[one.item_id] for one in known], np.int32)
+    item_rows = np.array([model.rows[one.item_id] for one in known], np.int32)
     return Events(
-        item_rows=rows,
+        item_rows=item_rows,
         weights=np.array([interaction_weight(o.kind, o.stars, o.reason, model.weights) for o in known], np.float32),
         at=np.array([one.occurred_at // MICROSECONDS for one in known], np.int64),
-        purchases=_kept(rows, known, np.array(codes, np.int64)),
+        purchases=_kept(item_rows, known, np.array(codes, np.int64)),
         rejections=np.array([rejects(one.kind, one.reason) for one in known], bool),
         orders=np.array(codes, np.int64),
         returns=np.array([gives_back(one.kind) for one in known], bool),

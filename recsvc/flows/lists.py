@@ -9,7 +9,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from recsvc.artifact import Array
-from recsvc.concepts import Generator, Reason, Source
+from recsvc.concepts import Source
 from recsvc.engine import lists
 from recsvc.engine.lists import Listed
 from recsvc.flows import customers, replies

@@ -89,8 +89,8 @@ class RelatedReply(ListReply):
 
 
 class AgainItem(ItemOut):
-    """An item to buy again. interval_days: expected between two orders. due_at: one interval after the last order, which
-    may be past. p_due: the chance that it is bought within `within_days`; also its score."""
+    """An item to buy again. interval_days: expected between two orders. due_at: one interval after the last order,
+    which may be past. p_due: the chance that it is bought within `within_days`; also its score."""
 
     last_bought_at: datetime
     interval_days: float

@@ -16,6 +16,7 @@ from recsvc.web.openapi import ROUTES
 GOLDEN = {
     "GET /v1/customers/{customer_id}/recommendations": "storefront",
     "GET /v1/customers/{customer_id}/buy-again": "storefront",
+    "GET /v1/customers/{customer_id}/timing": "campaign",
     "GET /v1/customers/{customer_id}/offers": "storefront",
     "GET /v1/items/{item_id}/similar": "storefront",
     "GET /v1/items/{item_id}/bought-together": "storefront",
