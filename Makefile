@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 DEMO := RECSVC_HOME=$(or $(RECSVC_HOME),.demo)
 
-.PHONY: demo smoke test test-slow bench lint lock clean help
+.PHONY: demo smoke test test-slow soak bench lint lock clean help
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -21,6 +21,10 @@ test: $(READY) ## the tests
 
 test-slow: $(READY) ## the tests that take longer: faults, the browser, the demo's own data
 	@$(BIN)/python -m pytest -m slow
+
+soak: $(READY) ## N storefront requests (100,000) on either database while parts of the shop fail at random
+	@for kind in sqlite postgres; do \
+		$(BIN)/python -m tests.soak --requests $(or $(N),100000) --database $$kind || exit 1; done
 
 bench: $(READY) ## the benchmarks: one table, and .bench/results.json
 	@$(BIN)/python -m tests.benchmarks

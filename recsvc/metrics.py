@@ -13,7 +13,10 @@ SECONDS = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0),
 )  # fmt: skip
 LISTS = Counter("recsvc_lists_total", "Lists by how they were made.", ["source", "fallback"])
-CACHE = Counter("recsvc_cache_total", "Cache look-ups: hit, miss, mismatch (found but not valid), away.", ["result"])
+CACHE = Counter(
+    "recsvc_cache_total", "Cache look-ups: near (in this process), hit, late (old), miss, mismatch (not valid), away.",
+    ["result"],
+)  # fmt: skip
 EXPOSURES = Counter("recsvc_exposures_total", "Replies for the spool of exposures: written, dropped.", ["result"])
 INTERACTIONS = Counter("recsvc_interactions_total", "Interactions by outcome.", ["outcome"])
 LIMITED = Counter("recsvc_rate_limited_total", "Requests refused because their key's rate was used up.")

@@ -157,6 +157,16 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
     process.wait()
 
 
+@pytest.fixture
+def workers(place: Place, valkey: Valkey) -> Iterator[list[Any]]:
+    """Two workers over one shop and one Redis, each with its own watcher."""
+    found = [worker(place, redis_url=valkey.url) for _ in range(2)]
+    until(lambda: len({client.application.extensions["recsvc"].current.snapshot.state.facts for client in found}) == 1)
+    yield found
+    for client in found:
+        client.application.extensions["recsvc"].current.stop()
+
+
 @dataclass
 class Service:
     """A running `recsvc serve` and how to ask it."""

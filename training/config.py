@@ -134,6 +134,22 @@ class Gate(_Strict):
     max_age_days: float = Field(14.0, gt=0)
 
 
+class Columns(_Strict):
+    """Where a shop's own columns of one side come from: a file, attributes in the store, or a query; or none."""
+
+    file: str | None = None
+    query: str | None = None
+    columns: list[str] = []
+    attributes: list[str] = []
+
+
+class Features(_Strict):
+    """Columns of the shop's own that the ranker sees beside those of `engine.model.FEATURES`."""
+
+    items: Columns = Columns()
+    customers: Columns = Columns()
+
+
 class Publish(_Strict):
     """What is kept of what was published."""
 
@@ -155,6 +171,7 @@ class Config(_Strict):
     bpr: Bpr = Bpr()
     popularity: Popularity = Popularity()
     catalogue: Catalogue = Catalogue()
+    features: Features = Features()
     holdout: Holdout = Holdout()
     lists: Lists = Lists()
     publish: Publish = Publish()
@@ -186,6 +203,7 @@ def load(path: Path) -> Config:
         raise InvalidRequest("; ".join(_explain(path, one) for one in error.errors())) from None
     _check_names(path, config)
     _check_source(path, config.source)
+    _check_features(path, config)
     missing = [name for name in BLENDED if name not in config.blend]
     if missing:
         raise InvalidRequest(f"{path}: blend.{missing[0]}: is missing")
@@ -222,6 +240,22 @@ def _check_source(path: Path, source: Source) -> None:
             raise InvalidRequest(f"{path}: source.queries.{name}: unknown{_nearest(name, ['interactions'])}")
     if source.origin == "sql" and "interactions" not in source.queries:
         raise InvalidRequest(f"{path}: source.queries.interactions: is missing, `from: sql` needs it")
+
+
+def _check_features(path: Path, config: Config) -> None:
+    for side, one in config.features:
+        where = f"{path}: features.{side}"
+        given = [name for name in ("file", "query", "attributes") if getattr(one, name)]
+        if len(given) > 1:
+            raise InvalidRequest(f"{where}: {' and '.join(given)}, must be one of them")
+        if one.columns and given not in (["file"], ["query"]):
+            raise InvalidRequest(f"{where}.columns: has no meaning without file or query")
+        if one.query and config.source.origin != "sql":
+            raise InvalidRequest(f"{where}.query: has no meaning with `source.from: {config.source.origin}`")
+        for name in ("columns", "attributes"):
+            twice = [column for column in getattr(one, name) if getattr(one, name).count(column) > 1]
+            if twice:
+                raise InvalidRequest(f"{where}.{name}: {twice[0]} stands twice")
 
 
 def unknown_method(field: str, given: str) -> str:

@@ -11,7 +11,7 @@ from recsvc.artifact import Array, Artifact
 from recsvc.concepts import KINDS
 from recsvc.engine import lists, model, ranking
 from recsvc.engine.eligibility import Shelf
-from recsvc.engine.history import DAY, EMPTY, History
+from recsvc.engine.history import DAY, EMPTY, ENTRIES, History
 from training import content, karma, parallel
 from training import matrix as matrices
 from training.config import Config
@@ -61,7 +61,16 @@ def counted(log: Log, matrix: matrices.Matrix, config: Config) -> dict[str, Arra
         "item_traits": matrices.traits(matrix, group), "karma": karma.multipliers(log, matrix),
         "popularity": _recent(matrix, config.popularity.window_days),
         "sale_rows": matrix.sale_rows, "sale_days": matrix.sale_days, "sale_orders": matrix.sale_orders,
+        **_extras(matrix),
     }  # fmt: skip
+
+
+def _extras(matrix: matrices.Matrix) -> dict[str, Array]:
+    """Return the shop's own columns: of the items, and of no customer yet."""
+    if matrix.extras is None:
+        return {}
+    sides = {"item_extra": matrix.extras.items.kept, "customer_extra": matrix.extras.customers.kept[:0]}
+    return {name: values for name, values in sides.items() if values.shape[1]}
 
 
 def without_customers(found: dict[str, Array], depth: int) -> dict[str, Array]:
@@ -84,6 +93,8 @@ def with_customers(
     names = sorted(set(segments.values()))
     rows = _segments(matrix, [segments.get(one) for one in ids], names)
     own = _own(order, matrix.history, matrix.offsets, secret, [hashes[row] for row in order])
+    if "customer_extra" in found and matrix.extras is not None:
+        own["customer_extra"] = matrix.extras.customers.kept[order]
     return {**found, **own, **_blank(len(ids), depth), "segment_rows": rows}, names, order
 
 
@@ -102,6 +113,7 @@ def parameters(matrix: matrices.Matrix, config: Config, blend: dict[str, float])
         "alpha": config.als.alpha, "regularization": config.als.regularization,
         "weights": {name: config.weights.get(name, kind.weight) for name, kind in KINDS.items()},
         "blend": blend, "segments": [], "database_id": "", "last_revision": 0,
+        **({} if matrix.extras is None else {"features": matrix.extras.parameters}),
     }  # fmt: skip
 
 
@@ -166,7 +178,7 @@ def _own(
     kinds = {"item_rows": np.int32, "weights": np.float32, "repeats": np.float32, "orders": np.int32,
              "first_visit": np.int32, "last_visit": np.int32, "recent": np.float32,
              "bought_visits": np.int32}  # fmt: skip
-    own = {f"own_{name}": getattr(history, name)[take].astype(kinds.get(name, np.int64)) for name in History.__slots__}
+    own = {f"own_{name}": getattr(history, name)[take].astype(kinds.get(name, np.int64)) for name in ENTRIES}
     return {
         **own, "own_offsets": starts,
         "customer_high": np.array([high for high, _ in hashes], np.uint64),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
 from recsvc.errors import InvalidRequest
 from recsvc.store import interactions, live
-from training import reading
+from training import extras, reading
 from training.config import Config
 from training.progress import Progress
 from training.sources import Log, with_catalogue
@@ -36,6 +36,7 @@ def read(engine: sa.Engine, config: Config, progress: Progress) -> Given:
     check(log)
     catalogue = live.load_catalogue(engine, 0)
     log = with_catalogue(log, catalogue.items.values(), config.catalogue.new_days)
+    log = replace(log, extras=extras.read(engine, config, log.item_ids, log.customer_ids))
     category = {one.item_id: one.categories[0] for one in catalogue.items.values() if one.categories}
     return Given(log, catalogue, category, up_to)
 

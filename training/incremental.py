@@ -24,11 +24,11 @@ from recsvc.store import facts
 from training import build, fit, given
 from training import matrix as matrices
 from training.build import Built
-from training.config import Config
+from training.config import Columns, Config, Features
 from training.content import of_catalogue
 from training.evaluate import Clock
 from training.gate import arrays, data
-from training.gate.checks import Check, verdict
+from training.gate.checks import Check, Production, verdict
 from training.given import Given
 from training.matrix import Matrix
 from training.production import in_use
@@ -78,8 +78,7 @@ def train(
     clock.lap("lists")
     checks += arrays.of_arrays(built.found, built.matrix.shape, production)
     checks += arrays.of_model(built.model, built.matrix, built.rows, recipe.seed)
-    measured = [Check(**one) for code in _MEASURED if (one := production.check(code))]
-    manifest = _manifest(built, read, base) | {"gate": verdict([*measured, *checks], force)}
+    manifest = _manifest(built, read, base) | {"gate": _gate(production, checks, force)}
     new = artifact.Artifact(version, manifest, built.found)
     manifest["report"] = collect.collect(engine, read, new, production, clock.laps)
     progress.step("publishing")
@@ -88,6 +87,7 @@ def train(
     return Outcome(
         folder.name, folder, manifest["metrics"], blend, f"{manifest['note']}; incremental on {base.version}",
         int(manifest["evaluation"].get("customers", 0)), manifest["counts"], clock.laps, manifest["gate"],
+        read.log.extras.notes if read.log.extras else [],
     )  # fmt: skip
 
 
@@ -98,11 +98,26 @@ def _manifest(built: Built, read: Given, base: Model) -> dict[str, Any]:
     return build.manifest(built, read) | kept | {"incremental_on": full}
 
 
+def _gate(production: Production, checks: list[Check], force: bool) -> dict[str, Any]:
+    """Return the record of the gate: the verdict is over this run's own checks. What its full run found of the order
+    was judged then, and perhaps forced: it is carried, not judged again."""
+    own = verdict(checks, force)
+    measured = [one for code in _MEASURED if (one := production.check(code))]
+    return own | {"checks": [*measured, *own["checks"]]}
+
+
 def _recipe(manifest: dict[str, Any], config: Config) -> Config:
     recipe = Config.model_validate(manifest["configuration"])
     history = recipe.history.model_copy(update={"visit_decay": manifest["parameters"]["visit_decay"]})
     mine = {name: getattr(config, name) for name in ("source", "gate", "threads")}
-    return recipe.model_copy(update={"history": history, **mine})
+    trained = manifest["parameters"].get("features", {})
+    features = {side: _columns(one, trained.get(side, [])) for side, one in recipe.features}
+    return recipe.model_copy(update={"history": history, "features": Features(**features), **mine})
+
+
+def _columns(side: Columns, trained: list[str]) -> Columns:
+    """Return where to read one side's columns from: those that the ranker was trained on, in their order."""
+    return side if side.attributes or not trained else side.model_copy(update={"columns": trained})
 
 
 def of_items(log: Log, item_ids: list[str], read: Given) -> Log:
@@ -114,7 +129,11 @@ def of_items(log: Log, item_ids: list[str], read: Given) -> Log:
     _, content = of_catalogue(item_ids, read.catalogue.items.values(), np.inf)
     # All items have a row, those too of which nothing is known any more.
     content = replace(content, new=np.arange(len(item_ids), dtype=np.int32))
-    return replace(part, item_ids=item_ids, events=events, content=content)
+    extras = part.extras
+    if extras is not None:
+        code = {item_id: row for row, item_id in enumerate(log.item_ids)}
+        extras = replace(extras, items=extras.items.at(np.array([code.get(one, -1) for one in item_ids], np.int64)))
+    return replace(part, item_ids=item_ids, events=events, content=content, extras=extras)
 
 
 def counted(base: dict[str, Array], log: Log, config: Config) -> tuple[Matrix, dict[str, Array]]:

@@ -25,8 +25,7 @@ import numpy as np
 from recsvc.artifact import Array
 from recsvc.concepts import BLENDED, Generator
 from recsvc.engine import forest, karma
-from recsvc.engine.model import FEATURES
-from training import cases, fit, matrix, ranker, timing
+from training import cases, extras, fit, matrix, ranker, timing
 from training.cases import Case
 from training.config import VISIT_DECAY, Config
 from training.holdout import Held, hold_out
@@ -92,7 +91,7 @@ def order(log: Log, config: Config, progress: Progress) -> Order:
     some = [mine[one] for one in rng.permutation(len(mine))[:_BLEND_CASES]]
     blend = cases.choose_blend(some, start, lambda: progress.at(next(done)))
     progress.step("training the ranker", None)
-    trees, note = _ranker(mine, others, blend, config)
+    trees, note = _ranker(mine, others, blend, config, extras.names(log.extras))
     how = "; the hold-out is random, since visits cannot be told apart"
     if held.by_time:
         how = f"; of buying again a visit says {config.history.visit_decay or VISIT_DECAY} of what the next one says"
@@ -120,11 +119,13 @@ def _counting(progress: Progress, before: int) -> Callable[[int, int], None]:
     return lambda done, _: progress.at(before + done)
 
 
-def _ranker(mine: list[Case], others: list[Case], blend: Array, config: Config) -> tuple[dict[str, Array], str]:
+def _ranker(
+    mine: list[Case], others: list[Case], blend: Array, config: Config, names: list[str]
+) -> tuple[dict[str, Array], str]:
     why = ranker.unavailable()
     if why:
         return {}, f"blend: {why}"
-    trees = _train(mine, config)
+    trees = _train(mine, config, names)
     if not trees or len(others) < 2:
         return {}, "blend: too little to train a ranker on"
     ours = cases.score(others, by_forest(trees)).ndcg
@@ -135,11 +136,11 @@ def _ranker(mine: list[Case], others: list[Case], blend: Array, config: Config) 
     )
     if lead.mean() <= error * (2.0 if len(lead) < _FEW else 1.0):
         return {}, f"blend: of the ranker, {said}: no win"
-    return _train(mine + others, config), f"ranker: {said}"
+    return _train(mine + others, config, names), f"ranker: {said}"
 
 
-def _train(some: list[Case], config: Config) -> dict[str, Array]:
+def _train(some: list[Case], config: Config, names: list[str]) -> dict[str, Array]:
     sizes = np.array([len(case.hits) for case in some])
     features = np.concatenate([case.table for case in some])
     labels = np.concatenate([case.hits for case in some]).astype(np.int32)
-    return ranker.train(features, labels, sizes, config.seed, config.threads, list(FEATURES)) or {}
+    return ranker.train(features, labels, sizes, config.seed, config.threads, names) or {}

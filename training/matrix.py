@@ -10,8 +10,9 @@ from scipy import sparse
 
 from recsvc.artifact import Array
 from recsvc.engine.candidates import confidence_of
-from recsvc.engine.history import DAY, Decay, History, collect
+from recsvc.engine.history import DAY, ENTRIES, Decay, History, collect
 from training.config import VISIT_DECAY, Config
+from training.extras import Extras
 from training.sources import Log, of
 
 _RATE_VISITS = 20.0
@@ -24,6 +25,7 @@ class Matrix:
     customer_codes: (c,) code in the log of each customer row. item_codes: (n,) code of each item row.
     offsets: (c + 1,) int64 into `history`, whose entries are sorted by customer, then item.
     sale_rows, sale_days, sale_orders: orders net of returns per item and day, by day; one a customer.
+    extras: the shop's own columns in these rows; None where there are none.
     """
 
     customer_codes: Array
@@ -34,6 +36,7 @@ class Matrix:
     sale_rows: Array
     sale_days: Array
     sale_orders: Array
+    extras: Extras | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -43,7 +46,8 @@ class Matrix:
     def of(self, customer: int) -> History:
         """Return the history of one customer row."""
         start, end = self.offsets[customer], self.offsets[customer + 1]
-        return History(*(getattr(self.history, name)[start:end] for name in History.__slots__))
+        history = History(*(getattr(self.history, name)[start:end] for name in ENTRIES))
+        return history if self.extras is None else replace(history, extra=self.extras.customers.values[customer])
 
 
 def build(log: Log, config: Config, as_of: float | None = None) -> Matrix:
@@ -70,7 +74,8 @@ def build(log: Log, config: Config, as_of: float | None = None) -> Matrix:
     groups, history = collect(customers, of(events, named), decay)
     offsets = np.searchsorted(groups, np.arange(len(customer_codes) + 1))
     sales = _sales(items, log)
-    return Matrix(customer_codes, item_codes, decay, offsets.astype(np.int64), history, *sales)
+    extras = _extras(log, customer_codes, item_codes)
+    return Matrix(customer_codes, item_codes, decay, offsets.astype(np.int64), history, *sales, extras)
 
 
 def histories(log: Log, matrix: Matrix) -> Matrix:
@@ -81,7 +86,14 @@ def histories(log: Log, matrix: Matrix) -> Matrix:
     events = replace(of(log.events, known), item_rows=at[known].astype(np.int32))
     groups, history = collect(customers, events, matrix.decay)
     offsets = np.searchsorted(groups, np.arange(len(codes) + 1)).astype(np.int64)
-    return replace(matrix, customer_codes=codes, offsets=offsets, history=history)
+    extras = _extras(log, codes, matrix.item_codes)
+    return replace(matrix, customer_codes=codes, offsets=offsets, history=history, extras=extras)
+
+
+def _extras(log: Log, customer_codes: Array, item_codes: Array) -> Extras | None:
+    if log.extras is None:
+        return None
+    return Extras(log.extras.items.at(item_codes), log.extras.customers.at(customer_codes))
 
 
 def confidence(matrix: Matrix, alpha: float) -> sparse.csr_matrix:

@@ -16,7 +16,7 @@ from scipy.special import gammaln
 
 from recsvc.artifact import Array
 from recsvc.engine import candidates, repeat, timing
-from recsvc.engine.history import DAY, History
+from recsvc.engine.history import DAY, ENTRIES, History
 from recsvc.engine.model import Model
 from recsvc.engine.timing import Timing, Visits
 from training import matrix as matrices
@@ -257,4 +257,4 @@ def _keys(matrix: Matrix) -> Array:
 
 
 def _part(history: History, where: Array) -> History:
-    return History(*(getattr(history, name)[where] for name in History.__slots__))
+    return History(*(getattr(history, name)[where] for name in ENTRIES))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,8 @@ Publish = Callable[[Path, str, dict[str, Array], dict[str, Any]], Path]
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What a run published. table: see `metrics.table`; empty where there was too little to measure on.
-    note: how candidates are ordered, and why. gate: see `gate.checks.verdict`."""
+    note: how candidates are ordered, and why. gate: see `gate.checks.verdict`. features: of the shop's own columns,
+    where they come from and what did not fit."""
 
     version: str
     folder: Path
@@ -42,6 +43,7 @@ class Outcome:
     counts: dict[str, int]
     seconds: dict[str, float]
     gate: dict[str, Any]
+    features: list[str] = field(default_factory=list)
 
 
 def train(
@@ -66,8 +68,8 @@ def train(
     verdict(checks, force)
     clock.lap("read")
     found = evaluate.evaluate(read.log, config, progress, clock, read.category)
-    beside = recipe_in_use(engine, read, config, production, found, progress, clock)
-    checks += scores.of_scores(found, production, None if beside is None else beside.ndcg, config)
+    beside, more = recipe_in_use(engine, read, config, production, found, progress, clock)
+    checks += more + scores.of_scores(found, production, None if beside is None else beside.ndcg, config)
     verdict(checks, force)
     version = artifact.new_version(datetime.now(UTC))
     fitted = build.fitted(read, found.order, version, engine, shop, progress)
@@ -85,7 +87,7 @@ def train(
     clock.lap("publish")
     return Outcome(
         folder.name, folder, found.table, fitted.parameters["blend"], found.order.note, found.asked,
-        manifest["counts"], clock.laps, manifest["gate"],
+        manifest["counts"], clock.laps, manifest["gate"], read.log.extras.notes if read.log.extras else [],
     )  # fmt: skip
 
 

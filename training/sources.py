@@ -17,6 +17,7 @@ from recsvc.engine.history import DAY, Events
 from recsvc.engine.returns import cancelled, undone
 from training import bulk
 from training.content import Content, of_catalogue
+from training.extras import Extras
 
 _RETURNS = {"return", "refund", "cancel"}
 
@@ -31,7 +32,8 @@ class Log:
     cancel takes nothing back. returned: (e,) bool, a return, refund or other cancel.
     blamed, regretted: (e,) bool, what `concepts.blames` and `concepts.regrets`. channels: (e,) int32, index into
     channel_names, −1 for none; None where nobody said. content: what the catalogue says of the items,
-    when it was asked. by_day: kind → (days, counts) as read, days since 1970 (UTC); a part has none.
+    when it was asked. extras: the shop's own columns, by code.
+    by_day: kind → (days, counts) as read, days since 1970 (UTC); a part has none.
     """
 
     customer_ids: list[str]
@@ -44,6 +46,7 @@ class Log:
     channels: Array | None = None
     channel_names: list[str] = field(default_factory=list)
     content: Content | None = None
+    extras: Extras | None = None
     by_day: dict[str, tuple[Array, Array]] | None = None
 
     def __len__(self) -> int:

@@ -12,19 +12,26 @@ import numpy as np
 from recsvc.artifact import Array
 from recsvc.engine.candidates import rate
 from recsvc.engine.history import DAY, History
-from recsvc.engine.model import FEATURES, ITEM_TRAITS, PAIR_FEATURES, Model
+from recsvc.engine.model import FEATURES, ITEM_TRAITS, PAIR_FEATURES, Model, said
 
 _CUSTOMER = 4
 
 
 def features(model: Model, history: History, rows: Array, collaborative: Array, neighbours: Array) -> Array:
-    """Return (c, f) float32 in the order of `FEATURES`; NaN where there is nothing to say.
+    """Return (c, f) float32 in the order of `FEATURES`, behind them the shop's own columns of items and those of
+    customers; NaN where there is nothing to say.
 
     Args:
         rows: (c,) item rows of the candidates, distinct.
         collaborative, neighbours: (c,) float32, the unit-scaled scores of the two generators.
     """
-    out = np.full((len(rows), len(FEATURES)), np.nan, np.float32)
+    own, more = len(model.item_columns), len(model.customer_columns)
+    table = np.full((len(rows), len(FEATURES) + own + more), np.nan, np.float32)
+    out = table[:, : len(FEATURES)]
+    if own:
+        table[:, len(FEATURES) : len(FEATURES) + own] = said(model.a["item_extra"][rows])
+    if len(history.extra):
+        table[:, len(FEATURES) + own :] = history.extra
     _pair(model, history, rows, out[:, : len(PAIR_FEATURES)])
     out[:, 0] = np.nan_to_num(out[:, 0])
     start = len(PAIR_FEATURES)
@@ -37,7 +44,7 @@ def features(model: Model, history: History, rows: Array, collaborative: Array, 
     bought = int(np.count_nonzero(history.orders))
     if lines:
         out[:, -_CUSTOMER:] = visits, lines / max(visits, 1), bought, 1.0 - bought / lines
-    return out
+    return table
 
 
 def _pair(model: Model, history: History, rows: Array, out: Array) -> None:

@@ -6,7 +6,7 @@ Training builds it for all customers at once and the service for one customer at
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -58,6 +58,7 @@ class History:
     they came. recent: (m,) float32, Σ over the visits that bought it of visit_decay ** (visits since).
     bought_visits: (m,) int32, how many those are. returned_at: (m,) int64 epoch seconds of the last return or refund,
     for whatever reason, 0 where none.
+    extra: (g,) float32, what the shop's own columns say of the customer, NaN for nothing; empty of who has no row.
     """
 
     item_rows: Array
@@ -72,6 +73,7 @@ class History:
     recent: Array
     bought_visits: Array
     returned_at: Array
+    extra: Array = field(default_factory=lambda: np.empty(0, np.float32))
 
     @property
     def visits(self) -> int:
@@ -97,6 +99,8 @@ class History:
         return len(self.item_rows)
 
 
+# The fields that have one entry per item.
+ENTRIES = tuple(name for name in History.__slots__ if name != "extra")
 EMPTY = History(
     np.empty(0, np.int32), np.empty(0, np.float32), np.empty(0, np.float32),
     np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64),
@@ -173,7 +177,7 @@ def merge(known: History, events: Events, decay: Decay) -> History:
     events = replace(events, weights=np.where(late, np.float32(0.0), events.weights))
     _, fresh = collect(np.zeros(len(events.item_rows), np.int32), events, decay)
     if not len(known):
-        return fresh
+        return replace(fresh, extra=known.extra)
     rows = np.union1d(known.item_rows, fresh.item_rows).astype(np.int32)
     parts = [(np.searchsorted(rows, one.item_rows), one) for one in (known, fresh)]
 
@@ -205,6 +209,7 @@ def merge(known: History, events: Events, decay: Decay) -> History:
         recent=recent,
         bought_visits=total("bought_visits", np.int32),
         returned_at=returned,
+        extra=known.extra,
     )
 
 

@@ -22,11 +22,13 @@ from recsvc.engine.session import NOTHING, Proposals, Session, propose
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """Items in order: rows (r,), scores (r,) float32 and their reasons."""
+    """Items in order: rows (r,), scores (r,) float32 and their reasons. propensities: (r,) float64, the probability
+    with which each stands in its slot; None where nothing was left to chance."""
 
     rows: Array
     scores: Array
     reasons: Reasons
+    propensities: Array | None = None
 
     def take(self, where: Array) -> Listed:
         """Return the entries at positions `where`, in that order."""
@@ -34,7 +36,19 @@ class Listed:
         return Listed(
             self.rows[where], self.scores[where],
             Reasons(g.generators[where], g.codes[where], g.cited[where], g.shares[where]),
+            None if self.propensities is None else self.propensities[where],
         )  # fmt: skip
+
+    def then(self, more: Listed) -> Listed:
+        """Return this list with those of `more` behind it that are not in it, no score above the last one here."""
+        more = more.take(np.flatnonzero(~np.isin(more.rows, self.rows)))
+        least = self.scores.min(initial=np.inf)
+        names = Reasons.__dataclass_fields__
+        return Listed(
+            np.concatenate([self.rows, more.rows]),
+            np.concatenate([self.scores, np.minimum(more.scores, least)]),
+            Reasons(*(np.concatenate([getattr(self.reasons, n), getattr(more.reasons, n)]) for n in names)),
+        )
 
 
 def personal(
@@ -72,10 +86,12 @@ def composed(
     allowed = shelf.public.copy()
     allowed[history.item_rows[history.unwanted]] = False
     allowed[without] = False
-    rows, scores = _ordered(model, history, proposed, allowed, depth)
+    rows, scores = _candidates(model, history, proposed, allowed, depth)
     brought = propose(model, session, allowed, shelf.sensitive, now, float(scores.max(initial=0.0)))
     if len(brought.rows):
         rows, scores = _lifted(model, history, proposed, rows, scores, brought)
+    if len(rows) < depth:
+        rows, scores = _filled_up(model, history, proposed, allowed, rows, scores, depth)
     order = np.lexsort((rows, -scores))[:depth]
     rows, scores = rows[order], scores[order]
     parts = ranking.parts(model, history, proposed, rows)
@@ -84,25 +100,32 @@ def composed(
     return Listed(rows.astype(np.int32), scores, reasons)
 
 
-def _ordered(
+def _candidates(
     model: Model, history: History, proposed: ranking.Proposed, allowed: Array, depth: int
 ) -> tuple[Array, Array]:
-    """Return at least `depth` items with their scores, as far as there are as many: what the ranker has ordered, and
-    below it what the blend would add. Without a ranker, all by the blend."""
-    if not model.ranked:
-        total = _allowed(model, history, proposed, allowed)
-        rows = ranking.top_k(total, depth)
-        return rows, total[rows]
-    rows = ranking.shortlist(model, history, proposed, allowed)
-    scores = ranking.ranked(model, history, proposed, rows)
-    if len(rows) < depth:
-        # Only here, as the blend of all items costs as much as the ranker.
-        total = _allowed(model, history, proposed, allowed)
-        total[rows] = -np.inf
-        more = ranking.top_k(total, depth - len(rows))
-        below = scores.min(initial=1.0) * np.linspace(0.9, 0.1, len(more), dtype=np.float32)
-        rows, scores = np.concatenate([rows, more]), np.concatenate([scores, below])
-    return rows, scores
+    """Return the candidates with their scores: the ranker's, however deep a list is asked for, or without a ranker the
+    `depth` best of the blend."""
+    if model.ranked:
+        rows = ranking.shortlist(model, history, proposed, allowed)
+        return rows, ranking.ranked(model, history, proposed, rows)
+    total = _allowed(model, history, proposed, allowed)
+    rows = ranking.top_k(total, depth)
+    return rows, total[rows]
+
+
+def _filled_up(
+    model: Model, history: History, proposed: ranking.Proposed, allowed: Array, rows: Array, scores: Array, depth: int
+) -> tuple[Array, Array]:
+    """Return the candidates with what the blend would add below them, as far as there is something.
+
+    Only where it must: the blend of all items costs as much as the ranker. The score depends on the place alone, so
+    that a deeper list begins with the shorter one.
+    """
+    total = _allowed(model, history, proposed, allowed)
+    total[rows] = -np.inf
+    more = ranking.top_k(total, depth - len(rows))
+    below = scores.min(initial=1.0) * 0.9 / (1.0 + np.arange(len(more), dtype=np.float32) / 100.0)
+    return np.concatenate([rows, more]), np.concatenate([scores, below.astype(np.float32)])
 
 
 def _allowed(model: Model, history: History, proposed: ranking.Proposed, allowed: Array) -> Array:

@@ -12,7 +12,7 @@ import numpy as np
 from recsvc.artifact import Array, Artifact
 from recsvc.concepts import BLENDED
 from recsvc.engine import forest, timing
-from recsvc.engine.history import Decay, History
+from recsvc.engine.history import ENTRIES, Decay, History
 from recsvc.engine.timing import Timing
 from recsvc.errors import ArtifactInvalid
 
@@ -41,6 +41,8 @@ FEATURES: Final = (
     *PAIR_FEATURES, "collaborative", "collaborative_rank", "neighbours", "neighbours_rank", "popularity",
     *ITEM_TRAITS, "visits", "visit_size", "items", "repeat_share",
 )  # fmt: skip
+# Stands in `item_extra` and `customer_extra` for NaN, which no published array may hold.
+NOTHING_SAID: Final = np.finfo(np.float32).min
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,9 @@ class Model:
     best first, and neighbour_scale (n,); together_* (n, 30) with −1 for none; popularity (n,) recent orders,
     item_traits (n, t) of `ITEM_TRAITS`, karma (n,) what scores are multiplied by, 0 for what is in no list, sale_* (e,)
     orders per item and day sorted by day, own_* the histories of all customers in one run, finished_* (c, depth) their
-    finished lists. With a ranker it also holds the forest of `engine.forest`.
+    finished lists. With a ranker it also holds the forest of `engine.forest`; with columns of the shop's own,
+    item_extra (n, e) or customer_extra (c, g), float32, `NOTHING_SAID` where nothing is.
+    item_columns, customer_columns: names of those.
     timing: when customers come again, and an item's time does.
     log_popularity: (n,) float32, the score of the popularity generator, the same for everybody; by_popularity: (n,) the
     rows in its order.
@@ -77,6 +81,8 @@ class Model:
     log_popularity: Array
     by_popularity: Array
     timing: Timing
+    item_columns: tuple[str, ...] = ()
+    customer_columns: tuple[str, ...] = ()
 
     @property
     def ranked(self) -> bool:
@@ -121,8 +127,17 @@ def customer_row(model: Model, customer_hash: tuple[int, int]) -> int:
 
 def hash_customer(customer_id: str, secret: bytes) -> tuple[int, int]:
     """Return the 128-bit keyed hash of a customer id as two 64-bit halves, so that no artifact holds an id."""
-    value = hashlib.blake2b(customer_id.encode("utf-8"), digest_size=16, key=secret).digest()
+    value = _hashed(customer_id, secret).digest()
     return int.from_bytes(value[:8], "big"), int.from_bytes(value[8:], "big")
+
+
+def hash_hex(customer_id: str, secret: bytes) -> str:
+    """Return the same hash as text."""
+    return str(_hashed(customer_id, secret).hexdigest())
+
+
+def _hashed(customer_id: str, secret: bytes) -> Any:
+    return hashlib.blake2b(customer_id.encode("utf-8"), digest_size=16, key=secret)
 
 
 def near(model: Model, item_rows: Array) -> tuple[Array, Array, Array]:
@@ -139,7 +154,13 @@ def near(model: Model, item_rows: Array) -> tuple[Array, Array, Array]:
 def own_history(model: Model, row: int) -> History:
     """Return what training knew of the customer in `row`."""
     start, end = model.a["own_offsets"][row], model.a["own_offsets"][row + 1]
-    return History(*(model.a[f"own_{name}"][start:end] for name in History.__slots__))
+    history = History(*(model.a[f"own_{name}"][start:end] for name in ENTRIES))
+    return replace(history, extra=said(model.a["customer_extra"][row])) if model.customer_columns else history
+
+
+def said(extra: Array) -> Array:
+    """Return float32 values of `item_extra` or `customer_extra`, NaN for `NOTHING_SAID`."""
+    return np.where(extra == NOTHING_SAID, np.float32(np.nan), extra)
 
 
 def pack_ids(ids: list[str]) -> tuple[Array, Array]:
@@ -187,6 +208,8 @@ def _build(artifact: Artifact) -> Model:
         log_popularity=log_popularity,
         by_popularity=np.argsort(-log_popularity, kind="stable"),
         timing=timing.of_arrays(artifact.arrays, len(ids)),
+        item_columns=tuple(map(str, p.get("features", {}).get("items", ()))),
+        customer_columns=tuple(map(str, p.get("features", {}).get("customers", ()))),
     )
 
 
@@ -207,11 +230,16 @@ def _check_fit(model: Model) -> None:
     wanted |= {name: a["finished_rows"].shape for name in ARRAYS if name.startswith("finished_")}
     own = (int(a["own_offsets"][-1]),)
     wanted |= {name: own for name in ARRAYS if name.startswith("own_") and name != "own_offsets"}
+    extra = {"item_extra": (n, len(model.item_columns)), "customer_extra": (customers, len(model.customer_columns))}
+    for name, shape in extra.items():
+        if shape[1] and name not in a:
+            raise ArtifactInvalid(f"{model.version}: {name} is missing, the parameters name columns of it")
+        wanted |= {name: shape} if name in a else {}
     for name, shape in wanted.items():
         if a[name].shape != shape:
             raise ArtifactInvalid(f"{model.version}: {name} has shape {a[name].shape}, {shape} fits the others")
     if model.ranked:
-        forest.check(a, len(FEATURES))
+        forest.check(a, len(FEATURES) + extra["item_extra"][1] + extra["customer_extra"][1])
     if (np.diff(a["neighbour_offsets"]) < 0).any():
         raise ArtifactInvalid(f"{model.version}: neighbour_offsets does not ascend")
     inside = np.diff(a["own_item_rows"].astype(np.int64)) <= 0

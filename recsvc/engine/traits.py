@@ -84,14 +84,16 @@ class Traits:
 
     item_ids, rows: the model's, id by row and row by id. brand: a column. parent: (n,) int64, equal for variants of one
     parent: the parent's row, or n + its place in `parents` where the model does not know it; an item without
-    a parent is its own. price_cents: (n,) float64, created_at and available_from: (n,) float64 epoch seconds, all NaN
-    where unknown. stock: (n,) float64, infinity for unlimited. categories: name → item rows, ascending.
+    a parent is its own. variants: whether any item has another for its parent. price_cents: (n,) float64; created_at,
+    available_from: (n,) float64 epoch seconds; all NaN where unknown. stock: (n,) float64, infinity for unlimited.
+    categories: name → item rows, ascending.
     """
 
     item_ids: Sequence[str]
     rows: Mapping[str, int]
     brand: Column
     parent: Array
+    variants: bool
     parents: Mapping[str, int]
     price_cents: Array
     created_at: Array
@@ -113,8 +115,8 @@ def of(item_ids: Sequence[str], rows: Mapping[str, int], items: Mapping[str, Ite
     parent = _parents(item_ids, found, rows, parents)
     price, created, available_from, stock = _numbers(found)
     return Traits(
-        item_ids, rows, _coded([one.brand if one else None for one in found]), parent, parents, price, created,
-        available_from, stock, _members(found), Attributes([one.attributes if one else None for one in found]),
+        item_ids, rows, _coded([one.brand if one else None for one in found]), parent, _varied(parent), parents, price,
+        created, available_from, stock, _members(found), Attributes([one.attributes if one else None for one in found]),
     )  # fmt: skip
 
 
@@ -135,6 +137,7 @@ def renewed(old: Traits, changed: Sequence[str], items: Mapping[str, Item], befo
         old,
         brand=_recoded(old.brand, where, [one.brand if one else None for one in found]),
         parent=parent,
+        variants=_varied(parent),
         parents=parents,
         price_cents=_set(old.price_cents, where, price),
         created_at=_set(old.created_at, where, created),
@@ -184,6 +187,10 @@ def _parents(
         row = rows.get(name)
         out[at] = len(rows) + parents.setdefault(name, len(parents)) if row is None else row
     return out
+
+
+def _varied(parent: Array) -> bool:
+    return bool((parent != np.arange(len(parent))).any())
 
 
 def _numbers(found: Sequence[Item | None]) -> tuple[Array, Array, Array, Array]:

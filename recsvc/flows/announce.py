@@ -24,6 +24,7 @@ def tell(shop: Shop, news: dict[str, int]) -> None:
         return
     secrets = shop.current.snapshot.state.facts
     revisions = {cache_prefix(secrets, customer): revision for customer, revision in news.items()}
+    shop.memory.hear(revisions)
     if not shop.cache.advance_many(revisions):
         shop.pending.add(revisions, shop.cache.advance_many, lambda: distrust(shop))
 

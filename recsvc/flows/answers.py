@@ -7,8 +7,9 @@ since the model, without a model it shows what sells. The answer says which.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -17,22 +18,25 @@ from recsvc import metrics
 from recsvc.concepts import Generator, Reason, Source
 from recsvc.engine.eligibility import Shelf
 from recsvc.engine.model import Model
-from recsvc.flows import customers, replies, texts
+from recsvc.flows import cached, replies, stamps, texts
+from recsvc.flows.cached import Look
 from recsvc.flows.current import Snapshot
 from recsvc.flows.customers import Known
 from recsvc.flows.replies import Answer
 from recsvc.flows.shop import Shop
-from recsvc.store.cache import AWAY, Found, Stamp
+from recsvc.flows.stamps import Made
+from recsvc.store.cache import Kept
 from recsvc.store.database import MICROSECONDS
-
-_FOREVER = 1e12  # JSON has no infinity
+from recsvc.store.memory import Entry
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
     """One question. placement: as the reply names it. customer_id: None for what is the same for everybody.
     item_id: what the list is about. For the list of a shop without a model: limit, category, exclude; with `popular`
-    False that list is empty. Every field is part of the name under which the answer is cached."""
+    False that list is empty. asked: whatever else was asked. keep: whether the answer may be cached; one with chance in
+    it may not. Every field is part of the name under which the answer is cached; the customer is part of the key before
+    it."""
 
     placement: str
     customer_id: str | None
@@ -42,12 +46,13 @@ class Ask:
     popular: bool = True
     item_id: str | None = None
     window_days: int | None = None
-    min_p: float | None = None
+    asked: Any = None
+    keep: bool = True
 
     @property
     def name(self) -> str:
-        """The name in the cache: a hash, in which no two questions meet."""
-        return hashlib.blake2b(msgspec.json.encode(self), digest_size=16).hexdigest()
+        """The name in the cache below the customer's prefix: a hash, in which no two questions meet."""
+        return hashlib.blake2b(msgspec.json.encode(replace(self, customer_id=None)), digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,51 +71,66 @@ Make = Callable[[View], tuple[dict[str, Any], Known | None]]
 
 
 def answer(shop: Shop, ask: Ask, make: Make) -> Answer:
-    """Return the cached answer when its stamp holds, else make it and keep it."""
+    """Return the cached answer when it stands, else make it and keep it."""
+    snapshot, now = at_hand(shop)
+    if snapshot.model is None or snapshot.shelf is None:
+        return _without_model(shop, snapshot, now, ask)
+    view = View(shop, snapshot, snapshot.model, snapshot.shelf, now)
+    if snapshot.state.copied:  # what was cached before this worker's start cannot be declared void now
+        return replace(_make(view, ask, make, None).answer, degraded=("database",))
+    if not ask.keep:
+        return _make(view, ask, make, None).answer
+    look = cached.look(shop, snapshot, ask.customer_id, ask.name, now)
+    if look.entry is not None and not look.late:
+        return _found(look, ask, look.entry, "hit")
+    with shop.flights.join(look.key) as (flight, leads):
+        if not leads and look.entry is not None:
+            return _found(look, ask, look.entry, "stale")
+        # Who leads may have looked before another's answer was there.
+        entry = shop.memory.get(look.key) if leads else flight.wait()
+        if entry is not None and cached.shared(snapshot, entry, ask.customer_id, look, now):
+            return _found(look, ask, entry, "hit")
+        made = _make(view, ask, make, look)
+        flight.entry = made.entry if leads else flight.entry
+        return made.answer
+
+
+def at_hand(shop: Shop) -> tuple[Snapshot, float]:
+    """Return what to answer from at this moment, and the moment."""
     snapshot, now = shop.current.snapshot, shop.clock()
     if snapshot.shelf is not None and now >= snapshot.shelf.until:
         snapshot = shop.current.settle(now)
-    if snapshot.model is None or snapshot.shelf is None:
-        return _without_model(shop, snapshot, now, ask)
-    if snapshot.state.copied:  # what was cached before this worker's start cannot be declared void now
-        reply, _ = make(View(shop, snapshot, snapshot.model, snapshot.shelf, now))
-        metrics.LISTS.labels(reply["source"], reply["fallback"] or "none").inc()
-        return Answer(replies.encode(reply), "miss", ("database",), reply["source"])
-    prefix = customers.cache_prefix(snapshot.state.facts, ask.customer_id or "")
-    found = AWAY if shop.pending.holds(prefix) else shop.cache.fetch(prefix, ask.name)
-    away = ("redis",) if found.away and shop.cache.configured else ()
-    if _holds(snapshot, found, ask, now):
-        metrics.CACHE.labels("hit").inc()
-        return Answer(found.body, "hit", away, found.stamp.source if found.stamp else "")
-    metrics.CACHE.labels("away" if found.away else "mismatch" if found.stamp else "miss").inc()
-    reply, known = make(View(shop, snapshot, snapshot.model, snapshot.shelf, now))
+    return snapshot, now
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """An answer that was made now, and as what it was kept, when it was."""
+
+    answer: Answer
+    entry: Entry | None = None
+
+
+def _make(view: View, ask: Ask, make: Make, look: Look | None) -> Done:
+    """Make an answer and keep it under `look`; nothing is kept of what lacks something."""
+    shop, asked_at = view.shop, time.monotonic()
+    reply, known = make(view)
     body = replies.encode(reply)
     metrics.LISTS.labels(reply["source"], reply["fallback"] or "none").inc()
+    away = ("redis",) if look is not None and look.away else ()
     if known is not None and known.away:
-        return Answer(body, "miss", (*away, "database"), reply["source"])
+        return Done(Answer(body, "miss", (*away, "database"), reply["source"]))
+    if look is None:
+        return Done(Answer(body, "miss", away, reply["source"]))
     revision = known.revision if known else 0
-    until = min(snapshot.shelf.until, _FOREVER)
-    stamp = Stamp(snapshot.version, revision, snapshot.catalogue.change, until, source=reply["source"])
-    shop.cache.keep(prefix, ask.name, stamp, body)
-    if known is not None:
-        shop.cache.advance(prefix, revision)
-    return Answer(body, "miss", away, reply["source"])
+    stamp = stamps.stamped(view.snapshot, Made(reply, body, ask.customer_id, revision))
+    entry = cached.keep(shop, look, Kept(stamp, body, None if known is None else revision), asked_at, view.now)
+    return Done(Answer(body, "miss", away, reply["source"], stamp.etag, ask.name), entry)
 
 
-def _holds(snapshot: Snapshot, found: Found, ask: Ask, now: float) -> bool:
-    """Whether a cached answer is still what would be made now."""
-    if found.stamp is None:
-        return False
-    revision = 0
-    if ask.customer_id is not None:
-        if found.revision is None:
-            return False  # nobody knows whether something came since; the store will say
-        revision = found.revision if found.revision > customers.seen_until(snapshot) else 0
-    stamp = found.stamp
-    return (
-        stamp.version == snapshot.version and stamp.catalogue == snapshot.catalogue.change
-        and stamp.revision == revision and now < stamp.until
-    )  # fmt: skip
+def _found(look: Look, ask: Ask, entry: Entry, cache: str) -> Answer:
+    away = ("redis",) if look.away else ()
+    return Answer(entry.body, cache, away, entry.stamp.source, entry.stamp.etag, ask.name)
 
 
 def _without_model(shop: Shop, snapshot: Snapshot, now: float, ask: Ask) -> Answer:

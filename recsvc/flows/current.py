@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,10 @@ _SOLD_SECONDS, _SOLD_DAYS, _SOLD_ITEMS = 60.0, 90, 1000
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One consistent view. All but `state` is None until something was published."""
+    """One consistent view. All but `state` is None until something was published.
+
+    changes: (n,) int64, the catalogue's change number at which each item of the model last changed in more than stock.
+    """
 
     state: State
     model: Model | None
@@ -44,6 +47,7 @@ class Snapshot:
     book: offers.OfferBook | None
     availability: eligibility.Availability | None
     traits: Traits | None
+    changes: Array | None = None
 
     @property
     def catalogue(self) -> Catalogue:
@@ -113,7 +117,7 @@ class Current:
                     assert old.availability is not None
                     shelf = eligibility.shelf(old.availability, now, model.a["karma"])
                 if state is not old.state or shelf is not old.shelf:
-                    self.snapshot = Snapshot(state, model, shelf, old.book, old.availability, old.traits)
+                    self.snapshot = replace(old, state=state, shelf=shelf)
             return self.snapshot
 
     def refused(self) -> dict[str, str]:
@@ -205,7 +209,8 @@ def _build(state: State, model: Model, now: float) -> Snapshot:
     # One list for nobody: the first reader of a mapped file pays for its pages, and that shall be no customer.
     lists.personal(model, EMPTY, shelf, np.empty(0, np.int64), 1)
     known = traits.of(model.item_ids, model.rows, catalogue.items)
-    return Snapshot(state, model, shelf, _book(model, catalogue), availability, known)
+    changes = live.changes(catalogue, model.item_ids)
+    return Snapshot(state, model, shelf, _book(model, catalogue), availability, known, changes)
 
 
 def _renew(old: Snapshot, state: State, now: float) -> Snapshot:
@@ -227,7 +232,17 @@ def _renew(old: Snapshot, state: State, now: float) -> Snapshot:
     known_traits = traits.renewed(old.traits, ids, new.items, before.items)
     book = old.book if before.offers == new.offers else _book(model, new)
     shelf = eligibility.shelf(fresh_availability, now, model.a["karma"])
-    return Snapshot(state, model, shelf, book, fresh_availability, known_traits)
+    return Snapshot(state, model, shelf, book, fresh_availability, known_traits, _changes(old, new, ids))
+
+
+def _changes(old: Snapshot, new: Catalogue, ids: list[str]) -> Array:
+    """Return the change numbers of the items, those of `ids` renewed. Stock is left out: it moves with every sale, and
+    whether an item may be shown is looked up for each answer."""
+    assert old.changes is not None and old.model is not None
+    moved = [one for one in ids if not live.alike(old.catalogue.items.get(one), new.items.get(one))]
+    found = old.changes.copy()
+    found[[old.model.rows[one] for one in moved]] = live.changes(new, moved)
+    return found
 
 
 def _columns(availability: eligibility.Availability) -> list[Array]:

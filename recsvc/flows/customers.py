@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from recsvc.artifact import Array
 from recsvc.concepts import gives_back, interaction_weight, rejects
 from recsvc.engine.history import DAY, EMPTY, Events, History, merge
-from recsvc.engine.model import Model, customer_row, hash_customer, own_history
+from recsvc.engine.model import Model, customer_row, hash_customer, hash_hex, own_history
 from recsvc.engine.returns import cancelled, undone
 from recsvc.engine.session import NOTHING, Session
 from recsvc.flows.current import Snapshot
@@ -71,8 +71,7 @@ def seen_until(snapshot: Snapshot) -> int:
 
 def cache_prefix(facts: Facts, customer_id: str) -> str:
     """Return the prefix of a customer's keys in Redis: hashed, and with a hash tag that keeps them on one node."""
-    high, low = hash_customer(customer_id, facts.customer_secret)
-    return f"recsvc:{facts.cache_epoch}:{{{high:016x}{low:016x}}}"
+    return f"recsvc:{facts.cache_epoch}:{{{hash_hex(customer_id, facts.customer_secret)}}}"
 
 
 def _bought_lately(history: History, now: float) -> Array:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,10 +14,14 @@ import sqlalchemy as sa
 from recsvc.artifact import Array
 from recsvc.concepts import Source
 from recsvc.engine import lists
+from recsvc.engine.arrange import arrange, relevance
+from recsvc.engine.eligibility import Shelf
 from recsvc.engine.lists import Listed
-from recsvc.flows import customers, replies
+from recsvc.engine.query import ENOUGH, POOL, Query
+from recsvc.flows import customers, questions, replies
 from recsvc.flows.answers import Ask, View, answer
 from recsvc.flows.customers import Known
+from recsvc.flows.questions import Question
 from recsvc.flows.replies import Answer
 from recsvc.flows.shop import Shop
 from recsvc.store import customers as customers_store
@@ -22,62 +29,103 @@ from recsvc.store import customers as customers_store
 _BESTSELLER_DAYS = 28
 
 
-def recommendations(shop: Shop, customer_id: str, placement: str, limit: int, exclude: tuple[str, ...]) -> Answer:
-    """Return the personal list of a customer for a placement, without the items of `exclude`.
-
-    An entry of `exclude` that is no item's id is read as several, separated by commas.
-    """
-    left_out = _split(shop, exclude)
+def recommendations(shop: Shop, customer_id: str, question: Question) -> Answer:
+    """Return the personal list of a customer."""
 
     def make(view: View) -> tuple[dict[str, Any], Known]:
         known = customers.look_up(shop.engine, view.snapshot, customer_id, view.now)
-        without = np.array([view.model.rows[one] for one in left_out if one in view.model.rows], np.int64)
-        listed, source, fallback = _choose(view, known, customer_id, without, limit)
-        items = replies.items_of(view.snapshot, listed, known.history)
-        return replies.envelope(view.snapshot, view.now, placement, customer_id, source, fallback, items), known
+        return composed(view, known, customer_id, question), known
 
-    return answer(shop, Ask(placement, customer_id, limit, exclude=left_out), make)
+    return answer(shop, _ask(customer_id, question), make)
 
 
-def _split(shop: Shop, exclude: tuple[str, ...]) -> tuple[str, ...]:
-    known = shop.current.snapshot.catalogue.items
-    found: list[str] = []
-    for entry in exclude:
-        found += [entry] if entry in known else entry.split(",")
-    return tuple(found)
+def composed(view: View, known: Known, customer_id: str | None, question: Question) -> dict[str, Any]:
+    """Return the reply to a question about somebody of whom so much is known."""
+    asked = questions.query(view, question)
+    seed = _seed(view, known, customer_id)
+    chosen = _choose(view, known, customer_id, asked)
+    listed = _arranged(view, chosen, asked, seed)
+    if chosen.at_hand and len(listed.rows) < asked.limit and relevance(chosen.listed.scores)[-1] >= asked.min_relevance:
+        chosen = _choose(view, known, customer_id, asked, at_hand=False)
+        listed = _arranged(view, chosen, asked, seed)
+    items = replies.items_of(view.snapshot, listed, known.history, locale=question.locale)
+    if question.fields:
+        for one in items:
+            one["fields"] = {name: one["fields"][name] for name in question.fields}
+    return replies.envelope(
+        view.snapshot, view.now, question.placement, customer_id, chosen.source, chosen.fallback, items
+    )
 
 
-def _choose(
-    view: View, known: Known, customer_id: str, without: Array, limit: int
-) -> tuple[Listed, Source, str | None]:
-    """Return the list, how it was made, and the rung when it is not from this customer's own history."""
-    without = np.concatenate([without, known.settled])
+def _ask(customer_id: str | None, question: Question) -> Ask:
+    return Ask(
+        question.placement, customer_id, question.limit, exclude=question.exclude, asked=question.special,
+        keep=question.settled,
+    )  # fmt: skip
+
+
+def _seed(view: View, known: Known, customer_id: str | None) -> int:
+    """Return where chance begins: another place for every customer, version, revision and hour, and the same for
+    every page of one list."""
+    text = json.dumps([customer_id, view.snapshot.version, known.revision, int(view.now // 3600)])
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+def _arranged(view: View, chosen: _Chosen, asked: Query, seed: int) -> Listed:
+    traits = questions.traits(view, chosen.listed, asked)
+    return arrange(chosen.listed, asked, traits, np.random.default_rng(seed), chosen.pool)
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """Candidates, how many of them are arranged, how they came to be, and the rung when it is not from this customer's
+    own history. at_hand: whether there may be more than these, which were there already."""
+
+    listed: Listed
+    pool: int
+    source: Source
+    fallback: str | None = None
+    at_hand: bool = False
+
+
+def _choose(view: View, known: Known, customer_id: str | None, asked: Query, at_hand: bool = True) -> _Chosen:
+    """Return the candidates of a list, by the first of the ways that has any.
+
+    Args:
+        at_hand: whether the finished list alone will do where it is long enough.
+    """
+    without = np.concatenate([asked.without, known.settled])
+    shelf, done = view.shelf, None
+    if asked.among is not None:
+        shelf = replace(shelf, open=shelf.open & asked.among)
     if known.row >= 0 and not known.fresh:
-        listed = lists.visible(lists.finished(view.model, known.row), view.shelf.public, without, limit)
-        if len(listed.rows) == limit:
-            return listed, Source.PERSONAL, None
+        depth = asked.last if asked.plain else view.model.n_items
+        done = lists.visible(lists.finished(view.model, known.row), shelf.public, without, depth)
+        if at_hand and len(done.rows) >= asked.enough:
+            return _Chosen(done, len(done.rows), Source.PERSONAL, at_hand=not asked.plain)
     if known.history.liked.any():
-        listed = lists.personal(view.model, known.history, view.shelf, without, limit, known.session, view.now)
-        return listed, Source.LIVE if known.fresh else Source.PERSONAL, None
+        source = Source.LIVE if known.fresh else Source.PERSONAL
+        listed = lists.personal(view.model, known.history, shelf, without, asked.depth, known.session, view.now)
+        if done is not None:
+            listed = done.then(listed)
+        pool = len(done.rows) if done is not None and len(done.rows) >= ENOUGH else min(len(listed.rows), POOL)
+        return _Chosen(listed, pool, source)
     # What they turned down is all we know of them; it is kept away from them on the way down the ladder too.
     without = np.concatenate([without, known.history.item_rows[known.history.unwanted]])
-    return _ladder(view, customer_id, without, limit)
+    listed, rung = _ladder(view, customer_id, shelf, without, asked.depth)
+    return _Chosen(listed, min(len(listed.rows), POOL), Source.FALLBACK, rung)
 
 
-def _ladder(view: View, customer_id: str, without: Array, limit: int) -> tuple[Listed, Source, str]:
+def _ladder(view: View, customer_id: str | None, shelf: Shelf, without: Array, limit: int) -> tuple[Listed, str]:
     """Return the list of somebody without a history: their segment's, or the bestsellers."""
     segment = None
-    if not view.snapshot.state.copied:
+    if not view.snapshot.state.copied and customer_id is not None:
         with suppress(sa.exc.SQLAlchemyError):  # the bestsellers need no database
             segment = customers_store.segment(view.shop.engine, customer_id)
     if segment in view.model.segments:
-        listed = lists.segment(view.model, view.model.segments[segment], view.shelf, without, limit)
+        listed = lists.segment(view.model, view.model.segments[segment], shelf, without, limit)
         if len(listed.rows) == limit:
-            return listed, Source.FALLBACK, "segment"
+            return listed, "segment"
     among = np.ones(view.model.n_items, bool)
     among[without] = False
-    return (
-        lists.bestsellers(view.model, view.shelf, among, view.now, _BESTSELLER_DAYS, limit),
-        Source.FALLBACK,
-        "bestsellers",
-    )
+    return lists.bestsellers(view.model, shelf, among, view.now, _BESTSELLER_DAYS, limit), "bestsellers"

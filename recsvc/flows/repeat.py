@@ -32,7 +32,7 @@ def buy_again(shop: Shop, customer_id: str, limit: int, within_days: int = WITHI
         source = Source.LIVE if known.fresh else Source.PERSONAL
         return replies.envelope(view.snapshot, view.now, "buy_again", customer_id, source, None, items), known
 
-    ask = Ask("buy_again", customer_id, limit, popular=False, window_days=within_days, min_p=min_p)
+    ask = Ask("buy_again", customer_id, limit, popular=False, asked=[within_days, min_p])
     return answer(shop, ask, make)
 
 

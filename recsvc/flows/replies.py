@@ -21,18 +21,26 @@ from recsvc.store.database import MICROSECONDS
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes out: the bytes, whether they came from the cache, what was away when they were
-    made, and how the list was made."""
+    """What goes out: the bytes, whether they came from the cache (`hit`, `miss`; `stale`: right, but due to be made
+    anew), what was away when they were made, and how the list was made. tag: names the bytes, when that is known.
+    name: under which it is cached, when it is."""
 
     body: bytes
     cache: str
     degraded: tuple[str, ...] = ()
     source: str = ""
+    tag: str = ""
+    name: str = ""
 
     @property
     def etag(self) -> str:
         """Names these bytes."""
-        return hashlib.blake2b(self.body, digest_size=12).hexdigest()
+        return self.tag or etag(self.body)
+
+
+def etag(body: bytes) -> str:
+    """Return a name of these bytes."""
+    return hashlib.blake2b(body, digest_size=12).hexdigest()
 
 
 def new_id() -> str:
@@ -89,6 +97,8 @@ def items_of(
                 "text": _say(snapshot, reason, row, cited, history, text, locale),
             },
         ))  # fmt: skip
+        if listed.propensities is not None:
+            found[-1]["propensity"] = round(float(listed.propensities[i]), 6)
     return found
 
 

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from recsvc.errors import Unavailable
 from recsvc.flows.current import Current
+from recsvc.flows.flights import Flights
 from recsvc.flows.pending import Pending
 from recsvc.settings import Settings
 from recsvc.store.cache import Cache
@@ -17,12 +18,14 @@ from recsvc.store.copies import Copy
 from recsvc.store.database import Writer
 from recsvc.store.exposures import Spool
 from recsvc.store.limits import Limiter
+from recsvc.store.memory import Memory
 from recsvc.store.published import Published
 
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """Settings, store, live state and model. `clock` gives epoch seconds. used: key id → when it last was."""
+    """Settings, store, live state and model. `clock` gives epoch seconds. used: key id → when it last was.
+    memory, flights: what this process answered just now, and what it is about to."""
 
     settings: Settings
     engine: sa.Engine
@@ -36,6 +39,8 @@ class Shop:
     published: Published
     exposures: Spool
     used: dict[str, float] = field(default_factory=dict)
+    memory: Memory = field(default_factory=Memory)
+    flights: Flights = field(default_factory=Flights)
 
     def write(self, work: Callable[[sa.Connection], Any]) -> Any:
         """Run `work` inside a shared write transaction and return its result once that is committed.

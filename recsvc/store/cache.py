@@ -46,19 +46,28 @@ return {given, string.format('%.6f', math.max(0, want - tokens) / rate)}
 """
 
 
-class Stamp(msgspec.Struct, frozen=True):
-    """The state an answer was made from. An answer is used only when its stamp equals the state of now.
+class Stamp(msgspec.Struct, frozen=True, array_like=True):
+    """The state an answer was made from, kept in front of its bytes; `flows/stamps.py` says when it still holds.
 
-    version: of the model. revision: of the customer. catalogue: its change number. until: epoch seconds at which
-    a start or end date makes the answer stale. key: set when it is kept. source: how the list was made, for the log.
+    version: of the model. revision: of the customer. rules, catalogue: the change numbers of the live state.
+    until: epoch seconds at which a start or end date makes the answer wrong. rows: of the items in the answer; cited:
+    of those that its words name besides. strict: another catalogue makes it wrong, whatever changed in it.
+    source: how the list was made, for the log. etag: names the bytes. key, late_at: set when it is kept; from
+    `late_at` on (epoch seconds) the answer is right but so old that one request makes it anew.
     """
 
     version: str
     revision: int
+    rules: int
     catalogue: int
     until: float
-    key: str = ""
+    rows: tuple[int, ...] = ()
+    cited: tuple[int, ...] = ()
+    strict: bool = False
     source: str = ""
+    etag: str = ""
+    key: str = ""
+    late_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +81,17 @@ class Found:
 
 
 AWAY = Found(away=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is to be kept. revision: the customer's, to be told with it; None when the answer is nobody's.
+    seconds: its time to live, None for the setting's."""
+
+    stamp: Stamp
+    body: bytes
+    revision: int | None = None
+    seconds: int | None = None
 
 
 class Cache:
@@ -111,12 +131,28 @@ class Cache:
             return Found()  # garbage is a miss
         return Found(revision=revision, stamp=stamp if stamp.key == key else None, body=body)
 
-    def keep(self, prefix: str, name: str, stamp: Stamp, body: bytes) -> None:
-        """Keep an answer for the time to live, spread by a tenth so that keys do not expire together."""
+    def keep(self, prefix: str, name: str, kept: Kept, now: float) -> Stamp:
+        """Keep an answer for its time to live, spread by a tenth so that keys do not expire together, and the revision
+        that it was made at, in one round trip. Returns the stamp as it was kept.
+
+        Args:
+            now: epoch seconds.
+        """
         key = f"{prefix}:{name}"
-        ttl = max(1, int(self._ttl * random.uniform(0.9, 1.1)))  # noqa: S311 not a secret
-        value = msgspec.json.encode(msgspec.structs.replace(stamp, key=key)) + b"\n" + body
-        self._ask(lambda r: r.set(key, value, ex=ttl))
+        ttl = max(1, int((kept.seconds or self._ttl) * random.uniform(0.9, 1.1)))  # noqa: S311 not a secret
+        # In its last tenth one request makes it anew while the others still have it.
+        stamp = msgspec.structs.replace(kept.stamp, key=key, late_at=now + 0.9 * ttl)
+        value = msgspec.json.encode(stamp) + b"\n" + kept.body
+
+        def tell(r: Any) -> Any:
+            with r.pipeline(transaction=False) as line:
+                line.set(key, value, ex=ttl)
+                if kept.revision is not None:
+                    line.eval(_ADVANCE, 1, f"{prefix}:rev", self._ttl * 2, kept.revision)
+                return line.execute()
+
+        self._ask(tell)
+        return stamp
 
     def advance(self, prefix: str, revision: int) -> bool:
         """Let everybody know a customer's newest revision. False when Redis did not take it."""

@@ -177,14 +177,14 @@ def renew(engine: sa.Engine, old: Catalogue, change: int) -> Catalogue:
 
 
 def item_columns() -> list[sa.ColumnElement[Any]]:
-    """Return the columns of an item that are held, its id first. `attributes` as the text that is stored, NULL for
-    none: 68,000 objects would take five times the room, in every worker."""
+    """Return the columns of an item that are held, its id first. `change`: at which it was last written. `attributes`
+    as the text that is stored, NULL for none: 68,000 objects would take five times the room, in every worker."""
     t = items.c
     attributes = sa.func.nullif(sa.type_coerce(t.attributes, sa.Text), "{}").label("attributes")
     return [
         t.item_id, t.parent_id, t.title, t.categories, t.brand, t.price_cents, t.currency, t.stock, t.active,
         t.sensitive, t.created_at, t.available_from, t.available_to, t.repeatable, t.image_url, t.url, attributes,
-        t.deleted,
+        t.change, t.deleted,
     ]  # fmt: skip
 
 
@@ -224,6 +224,21 @@ def columns(catalogue: Catalogue, item_ids: list[str]) -> tuple[Any, Any, Any, A
         np.array([_seconds(one and one.available_to, inf) for one in found], np.float64),
         np.array([bool(one and one.sensitive) for one in found], bool),
     )
+
+
+def changes(catalogue: Catalogue, item_ids: list[str]) -> Any:
+    """Return (n,) int64: the change number at which each item was last written; for an item that the catalogue does not
+    have, that of the catalogue."""
+    found = [catalogue.items.get(item_id) for item_id in item_ids]
+    return np.array([catalogue.change if one is None else one.change for one in found], np.int64)
+
+
+def alike(one: Any, other: Any) -> bool:
+    """Whether two rows of an item differ in stock alone, if at all."""
+    if one is None or other is None:
+        return one is other
+    names = [position for position, column in enumerate(item_columns()) if column.name not in {"stock", "change"}]
+    return all(one[position] == other[position] for position in names)
 
 
 def _seconds(micro: int | None, otherwise: float) -> float:

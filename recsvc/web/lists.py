@@ -5,11 +5,13 @@ from __future__ import annotations
 from flask import Response, current_app, g, request
 
 from recsvc.flows import exposures, lists, offers, popular, related
+from recsvc.flows.questions import split
 from recsvc.flows.replies import Answer
 from recsvc.flows.shop import Shop
 from recsvc.web.contract import Route, read_query
 from recsvc.web.outputs import ListReply, OffersReply, RelatedReply
-from recsvc.web.schemas import OffersQuery, RecommendationsQuery, RelatedQuery, WindowQuery
+from recsvc.web.questions import RecommendationsQuery, question
+from recsvc.web.schemas import OffersQuery, RelatedQuery, WindowQuery
 
 
 def shop() -> Shop:
@@ -22,7 +24,8 @@ def shop() -> Shop:
 def recommendations(customer_id: str) -> Response:
     """Answer a customer's personal list."""
     query = read_query(RecommendationsQuery)
-    return reply(lists.recommendations(shop(), customer_id, query.placement, query.limit, query.exclude))
+    asked = question(query, split(shop(), query.exclude))
+    return reply(lists.recommendations(shop(), customer_id, asked))
 
 
 def similar(item_id: str) -> Response:

@@ -47,13 +47,13 @@ class ReasonOut(Out):
 
 
 class FieldsOut(Out):
-    """What a shop page shows of an item."""
+    """What a shop page shows of an item; only what was asked for, when `fields` says what."""
 
-    title: str
-    brand: str | None
-    categories: list[str]
-    price_cents: int | None
-    currency: str | None
+    title: str = ""
+    brand: str | None = None
+    categories: list[str] = []
+    price_cents: int | None = None
+    currency: str | None = None
 
 
 class ItemOut(Out):

@@ -114,14 +114,6 @@ class Nothing(In):
     """No parameters."""
 
 
-class RecommendationsQuery(In):
-    """Parameters of recommendations."""
-
-    placement: Placement = "home"
-    limit: Limit = 10
-    exclude: tuple[Id, ...] = Field((), description="Item ids to leave out; repeat it, or separate by commas.")
-
-
 class RelatedQuery(In):
     """Parameters of lists around an item."""
 

@@ -11,7 +11,7 @@ from recsvc.artifact import read
 from recsvc.concepts import GENERATORS, REASONS, Generator, Reason
 from recsvc.engine import candidates, lists, offers
 from recsvc.engine.eligibility import Availability, Shelf, shelf
-from recsvc.engine.history import DAY, EMPTY, History
+from recsvc.engine.history import DAY, EMPTY, ENTRIES, History
 from recsvc.engine.model import Model, customer_row, from_artifact, hash_customer, own_history
 from recsvc.engine.session import Session
 from recsvc.settings import Settings
@@ -203,4 +203,4 @@ def test_a_shelf_opens_and_closes_to_the_second() -> None:
 
 
 def _part(history: History, keep: np.ndarray) -> History:
-    return History(*(getattr(history, name)[keep] for name in History.__slots__))
+    return replace(history, **{name: getattr(history, name)[keep] for name in ENTRIES})

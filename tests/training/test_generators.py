@@ -12,7 +12,7 @@ from scipy import sparse
 from recsvc import artifact
 from recsvc.artifact import Array
 from recsvc.engine import candidates
-from recsvc.engine.history import EMPTY, Events, History
+from recsvc.engine.history import EMPTY, ENTRIES, Events, History
 from recsvc.engine.model import Model, from_artifact
 from recsvc.errors import InvalidRequest
 from training import fit
@@ -66,7 +66,7 @@ def _fitted(generator: str, method: str) -> tuple[Model, Matrix]:
 
 
 def _history(item_row: int) -> History:
-    one = History(*(np.zeros(1, getattr(EMPTY, name).dtype) for name in History.__slots__))
+    one = History(*(np.zeros(1, getattr(EMPTY, name).dtype) for name in ENTRIES))
     one.item_rows[0], one.weights[0] = item_row, 5.0
     return one
 

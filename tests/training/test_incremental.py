@@ -71,6 +71,22 @@ def test_histories_and_counts_equal_those_of_a_full_run(place: Place, tmp_path: 
         np.testing.assert_array_equal(histories[0].repeats, histories[1].repeats)
 
 
+def test_what_a_forced_version_failed_is_carried_and_not_judged_again(place: Place) -> None:
+    root, engine = place.settings.artifact_root, database.connect(place.settings.sql_url)
+    base = artifact.read(root, artifact.current(root) or "")
+    failed = {
+        "code": "worse_than_production", "passed": False, "message": "worse", "warning": False, "figure": None,
+    }  # fmt: skip
+    forced = {"passed": False, "forced": True, "checks": [failed, *base.manifest["gate"]["checks"]]}
+    version = artifact.new_version(datetime.now(UTC))
+    artifact.publish(root, version, base.arrays, {**base.manifest, "gate": forced})
+    outcome = incremental.train(engine, root, small(), Quiet())
+    assert outcome.gate["passed"] and not outcome.gate["forced"]
+    assert failed in outcome.gate["checks"]
+    again = incremental.train(engine, root, small(), Quiet())
+    assert again.gate["checks"].count(failed) == 1
+
+
 def test_without_a_version_in_use_there_is_nothing_to_start_from(place: Place, tmp_path: Path) -> None:
     engine = database.connect(place.settings.sql_url)
     with pytest.raises(InvalidRequest, match="train without --incremental first"):

@@ -38,8 +38,8 @@ def evaluate(config: Configuration = None, as_json: Json = False) -> None:
         production, checks = in_use(settings.artifact_root, facts.ensure(engine))
         checks += data.of_data(read.log, read.catalogue.items, production, chosen.gate, time.time())
         found = evaluation.evaluate(read.log, chosen, bars, clock, read.category)
-        theirs = recipe_in_use(engine, read, chosen, production, found, bars, clock)
-    checks += scores.of_scores(found, production, None if theirs is None else theirs.ndcg, chosen)
+        theirs, more = recipe_in_use(engine, read, chosen, production, found, bars, clock)
+    checks += more + scores.of_scores(found, production, None if theirs is None else theirs.ndcg, chosen)
     _print(found, as_json)
     verdict(checks, False)
 

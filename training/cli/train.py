@@ -79,6 +79,8 @@ def _report(outcome: Outcome) -> None:
     else:
         out.print(f"Only {outcome.measured_on} customers to measure on: not measured; the configured blend is used.")
     out.print(outcome.note, markup=False)
+    for said in outcome.features:
+        out.print(said, markup=False)
     for one in outcome.gate["checks"]:
         if one["warning"] or not one["passed"]:
             out.print(f"{'warning' if one['passed'] else 'forced'}: {one['code']}: {one['message']}", markup=False)

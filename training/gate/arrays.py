@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from recsvc.artifact import Array
 from recsvc.engine import ranking
-from recsvc.engine.history import History
+from recsvc.engine.history import ENTRIES, History
 from recsvc.engine.model import Model
 from training.fit import BLOCK
 from training.gate.checks import Check, Production
@@ -106,4 +108,4 @@ def _out_of_step(model: Model, matrix: Matrix, order: Array, seed: int) -> list[
 def _half(history: History) -> History:
     """Return every other one of the liked items of a history."""
     keep = np.flatnonzero(history.liked)[::2]
-    return History(*(getattr(history, name)[keep] for name in History.__slots__))
+    return replace(history, **{name: getattr(history, name)[keep] for name in ENTRIES})

@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from recsvc.flows import lists, offers, popular, related, repeat, showcase
+from recsvc.flows.questions import Question
 from recsvc.flows.replies import Answer, shelf_name
 from recsvc.flows.shop import Shop
 from recsvc.flows.showcase import Portrait
@@ -65,7 +66,7 @@ def view(shop: Shop, customer_id: str | None) -> dict[str, Any]:
 
 def home(shop: Shop, customer_id: str) -> dict[str, Any]:
     """Return the panel of the personal list."""
-    answer = lists.recommendations(shop, customer_id, "home", _HOME, ())
+    answer = lists.recommendations(shop, customer_id, Question(limit=_HOME))
     reply = json.loads(answer.body)
     how = _HOW.get(reply["fallback"] or reply["source"], "")
     empty = "Nothing may be shown to this customer now."

@@ -1,0 +1,123 @@
+"""What a caller asks of a list, and what that is in the rows of the model in use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+
+from recsvc.artifact import Array
+from recsvc.engine import arrange
+from recsvc.engine.lists import Listed
+from recsvc.engine.query import Query
+from recsvc.flows.answers import View
+from recsvc.flows.shop import Shop
+
+SHOWN: Final = ("title", "brand", "categories", "price_cents", "currency")
+CAPPED: Final = ("brand", "category")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question in the caller's words.
+
+    exclude: item ids. category: the names of categories, of which an item must be in one.
+    fields: what of each item is told; all of `SHOWN` when empty. max_per: (brand or category, how many) at most; of a
+    category, the narrowest of an item counts.
+    """
+
+    placement: str = "home"
+    limit: int = 10
+    offset: int = 0
+    exclude: tuple[str, ...] = ()
+    category: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+    diversity: float = 0.0
+    max_per: tuple[tuple[str, int], ...] = ()
+    min_relevance: float = 0.0
+    explore: float = 0.0
+    locale: str | None = None
+    channel: str | None = None
+
+    @property
+    def special(self) -> Any:
+        """All that is beyond placement, limit and exclude, for the name of the answer; None where there is nothing."""
+        rest = replace(self, placement="home", limit=10, exclude=(), channel=None)
+        return None if rest == _PLAIN else rest
+
+    @property
+    def settled(self) -> bool:
+        """Whether the answer is the same until something changes, so that it may be kept."""
+        return not self.explore
+
+
+_PLAIN: Final = Question()
+
+
+def split(shop: Shop, exclude: Sequence[str]) -> tuple[str, ...]:
+    """Return the ids that a query string means: an entry that is no item's id is several, separated by commas."""
+    known = shop.current.snapshot.catalogue.items
+    found: list[str] = []
+    for entry in exclude:
+        found += [entry] if entry in known else entry.split(",")
+    return tuple(found)
+
+
+def query(view: View, question: Question) -> Query:
+    """Return a question in the rows of the model in use."""
+    rows = view.model.rows
+    caps = question.max_per
+    assert view.snapshot.traits is not None
+    if view.snapshot.traits.variants:
+        caps = (("parent", 1), *caps)
+    return Query(
+        question.limit, question.offset,
+        np.array([rows[one] for one in question.exclude if one in rows], np.int64),
+        among(view, question), question.min_relevance, question.diversity, caps, question.explore,
+    )  # fmt: skip
+
+
+def among(view: View, question: Question) -> Array | None:
+    """Return (n,) bool, the items asked for; None for all."""
+    if not question.category:
+        return None
+    chosen = np.zeros(view.model.n_items, bool)
+    for name in question.category:
+        chosen[view.snapshot.categories.get(name, np.empty(0, np.int32))] = True
+    return chosen
+
+
+def traits(view: View, listed: Listed, asked: Query) -> arrange.Traits:
+    """Return of candidates what the query looks at, and nothing for the rest."""
+    rows, known = listed.rows, view.snapshot.traits
+    assert known is not None
+    categories: list[list[str]] = []
+    if asked.diversity or any(trait == "category" for trait, _ in asked.caps):
+        items = view.snapshot.catalogue.items
+        found = [items.get(view.model.item_ids[row]) for row in rows.tolist()]
+        categories = [(one.categories or []) if one is not None else [] for one in found]
+    codes = {
+        trait: _codes([names[-1] if names else "" for names in categories]) if trait == "category"
+        else known.parent[rows] if trait == "parent" else known.brand.codes[rows]
+        for trait, _ in asked.caps
+    }  # fmt: skip
+    if not asked.diversity:
+        return arrange.Traits(codes, np.empty((len(rows), 0)), np.empty((len(rows), 0), bool))
+    return arrange.Traits(codes, np.ascontiguousarray(view.model.a["factors"][:, rows].T), _members(categories))
+
+
+def _codes(names: list[str]) -> Array:
+    """Return a number for each name, −1 for the empty one."""
+    known = {"": -1}
+    return np.array([known.setdefault(name, len(known)) for name in names], np.int64)
+
+
+def _members(categories: list[list[str]]) -> Array:
+    """Return (r, c) bool: which item is in which category."""
+    place = {name: at for at, name in enumerate({name: None for names in categories for name in names})}
+    out = np.zeros((len(categories), len(place)), bool)
+    for row, names in enumerate(categories):
+        out[row, [place[name] for name in names]] = True
+    return out
