@@ -16,7 +16,7 @@ from flask import Flask, Response
 
 from recsvc import logs
 from recsvc.errors import InvalidRequest
-from recsvc.flows import access, announce, copies, exposures, mirror
+from recsvc.flows import access, announce, answers, copies, exposures, mirror
 from recsvc.flows.current import Current
 from recsvc.flows.pending import Pending
 from recsvc.flows.shop import Shop
@@ -29,7 +29,7 @@ from recsvc.store.exposures import Spool
 from recsvc.store.keyfile import KeyFile
 from recsvc.store.limits import Limiter
 from recsvc.store.live import Live
-from recsvc.web import auth, errors, requests
+from recsvc.web import auth, errors, hot, requests
 from recsvc.web.contract import Route
 from recsvc.web.openapi import ROUTES
 from recsvc.web.paths import IdConverter, RawPath
@@ -71,12 +71,21 @@ def create_app(settings: Settings | None = None) -> Flask:
         from recsvc.web import pages  # only then: the pages are for demonstrations
 
         pages.install(app)
-    app.wsgi_app = RawPath(app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = _layers(shop, app.wsgi_app)  # type: ignore[method-assign]
     shop.current.start(lambda: announce.distrust(shop))
     access.start(shop)
     copies.start(shop)
     mirror.start(shop)
     return app
+
+
+def _layers(shop: Shop, app: hot.App) -> hot.App:
+    """Return the app behind what answers before Flask: the plain cached case, and ids exactly as sent."""
+    parts = hot.Parts(
+        functools.partial(access.admit, shop), functools.partial(answers.plain, shop),
+        functools.partial(exposures.expose, shop), functools.partial(answers.epoch, shop), shop.settings.log_sample,
+    )  # fmt: skip
+    return hot.Hot(RawPath(app), parts)
 
 
 def _guarded(route: Route, admit: auth.Admit) -> Callable[..., Response]:

@@ -211,6 +211,21 @@ def read_manifest(root: Path, version: str) -> dict[str, Any]:
         raise _unreadable(version, error) from error
 
 
+def missed(root: Path, version: str, manifest: dict[str, Any]) -> str | None:
+    """Return which file of a version is not there, or not as long as its manifest says, or None.
+
+    What the files hold is not looked at: so it costs nothing, and finds what was lost or cut short.
+    """
+    try:
+        for name in [file.removesuffix(".npy") for file in files(manifest)]:
+            _check_size(root / version / _file(name), name, manifest["arrays"][name])
+    except OSError as error:
+        return _unreadable(version, error).message
+    except ArtifactInvalid as error:
+        return error.message
+    return None
+
+
 def parse_manifest(content: bytes, version: str) -> dict[str, Any]:
     """Return the manifest in `content`.
 
@@ -272,8 +287,7 @@ def _read_arrays(folder: Path, manifest: dict[str, Any], unverified: bool) -> di
 def _read_array(folder: Path, name: str, entry: dict[str, Any], unverified: bool) -> Array:
     path = folder / _file(name)
     # Size and hash first: a parser never sees bytes that are not the ones that were written.
-    if path.is_symlink() or path.stat().st_size != entry["bytes"] or entry["bytes"] > MAX_ARRAY_BYTES:
-        raise ArtifactInvalid(f"{name}: the file has another size than the manifest says")
+    _check_size(path, name, entry)
     if unverified and _hash(path) != entry["sha256"]:
         raise ArtifactInvalid(f"{name}: the file differs from its checksum")
     array = np.load(path, mmap_mode="r", allow_pickle=False) if entry["bytes"] else np.empty(0)
@@ -282,6 +296,11 @@ def _read_array(folder: Path, name: str, entry: dict[str, Any], unverified: bool
     if unverified and array.dtype.kind == "f" and not np.isfinite(array).all():
         raise ArtifactInvalid(f"{name}: holds NaN or infinity")
     return array
+
+
+def _check_size(path: Path, name: str, entry: dict[str, Any]) -> None:
+    if path.is_symlink() or path.stat().st_size != entry["bytes"] or entry["bytes"] > MAX_ARRAY_BYTES:
+        raise ArtifactInvalid(f"{name}: the file has another size than the manifest says")
 
 
 def _hash(path: Path) -> str:

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from recsvc import artifact
 from recsvc.artifact import Array, Artifact
 from recsvc.engine.model import unpack_ids
 from recsvc.errors import ArtifactInvalid, InvalidRequest
+from recsvc.store.published import Published
 
 K: Final = 10
 MOVERS: Final = 10
@@ -24,22 +23,21 @@ _NAMED: Final = 20
 _ARRAYS: Final = ("customer_high", "customer_low", "finished_rows", "item_id_bytes", "item_id_offsets")
 
 
-def resolve(root: Path, name: str) -> str:
+def resolve(store: Published, name: str) -> str:
     """Return the version that `name` names: itself, or the one in use for `current`.
 
     Raises:
         InvalidRequest: there is none of that name; the nearest one is named.
     """
+    in_use, known = store.names()
     if name == "current":
-        found = artifact.current(root)
-        if found is None:
-            raise InvalidRequest(f"current: nothing is published in {root}")
-        return found
-    known = artifact.versions(root)
+        if in_use is None:
+            raise InvalidRequest(f"current: nothing is published in {store.root}")
+        return in_use
     if name in known:
         return name
     if not known:
-        raise InvalidRequest(f"{name}: unknown version, nothing is published in {root}")
+        raise InvalidRequest(f"{name}: unknown version, nothing is published in {store.root}")
     nearest = difflib.get_close_matches(name, [*known, "current"], n=1, cutoff=0.0)[0]
     raise InvalidRequest(f"{name}: unknown version, the nearest is {nearest}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -176,11 +176,28 @@ class Config(_Strict):
     lists: Lists = Lists()
     publish: Publish = Publish()
     gate: Gate = Gate()
-    blend: dict[str, float] = Field(
+    blend: dict[str, Annotated[float, Field(ge=0, le=1e6)]] = Field(
         default_factory=lambda: {"collaborative": 0.05, "neighbours": 0.02, "repeat": 1.0, "popularity": 0.05}
     )
     seed: int = Field(1, ge=0)
     threads: int = Field(0, ge=0)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key stands once: of two the last would count, and nobody would know."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Return a mapping.
+
+        Raises:
+            InvalidRequest: a key stands twice; it is named with its lines.
+        """
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            line = key.start_mark.line + 1
+            if isinstance(key, yaml.ScalarNode) and lines.setdefault(key.value, line) != line:
+                raise InvalidRequest(f"{key.value}: stands twice, in lines {lines[key.value]} and {line}")
+        return super().construct_mapping(node, deep)
 
 
 def load(path: Path) -> Config:
@@ -190,9 +207,11 @@ def load(path: Path) -> Config:
         InvalidRequest: unreadable, an unknown field (the nearest known one is named), or a value out of range.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        content = _Loader(path.read_text(encoding="utf-8")).get_single_data() or {}
     except OSError as error:
         raise InvalidRequest(f"{path}: {error.strerror}") from None
+    except InvalidRequest as error:
+        raise InvalidRequest(f"{path}: {error.message}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"{path}: not YAML: {error}") from None
     if not isinstance(content, dict):
@@ -207,6 +226,8 @@ def load(path: Path) -> Config:
     missing = [name for name in BLENDED if name not in config.blend]
     if missing:
         raise InvalidRequest(f"{path}: blend.{missing[0]}: is missing")
+    if not any(config.blend.values()):
+        raise InvalidRequest(f"{path}: blend: all are 0, so nothing would be ordered; at least one must be more")
     return config
 
 

@@ -53,3 +53,5 @@ def check(log: Log) -> None:
         raise InvalidRequest("nothing to learn from: there is no purchase")
     if not (log.customers >= 0).any():
         raise InvalidRequest("nothing to learn from: no interaction names a customer")
+    if not (log.events.weights > 0).any():
+        raise InvalidRequest("nothing to learn from: no interaction weighs more than 0; look at `weights`")

@@ -108,9 +108,7 @@ def _candidates(
     if model.ranked:
         rows = ranking.shortlist(model, history, proposed, allowed)
         return rows, ranking.ranked(model, history, proposed, rows)
-    total = _allowed(model, history, proposed, allowed)
-    rows = ranking.top_k(total, depth)
-    return rows, total[rows]
+    return ranking.best(model, history, proposed, allowed, depth)
 
 
 def _filled_up(
@@ -121,16 +119,11 @@ def _filled_up(
     Only where it must: the blend of all items costs as much as the ranker. The score depends on the place alone, so
     that a deeper list begins with the shorter one.
     """
-    total = _allowed(model, history, proposed, allowed)
-    total[rows] = -np.inf
-    more = ranking.top_k(total, depth - len(rows))
+    others = allowed.copy()
+    others[rows] = False
+    more, _ = ranking.best(model, history, proposed, others, depth - len(rows))
     below = scores.min(initial=1.0) * 0.9 / (1.0 + np.arange(len(more), dtype=np.float32) / 100.0)
     return np.concatenate([rows, more]), np.concatenate([scores, below.astype(np.float32)])
-
-
-def _allowed(model: Model, history: History, proposed: ranking.Proposed, allowed: Array) -> Array:
-    """Return (n,) float32: the blended score of every item, −inf for what is not allowed."""
-    return np.where(allowed, ranking.blended(model, history, proposed), np.float32(-np.inf))
 
 
 def _lifted(
@@ -142,7 +135,7 @@ def _lifted(
         if model.ranked:
             own = ranking.ranked(model, history, proposed, more)
         else:
-            own = ranking.blended(model, history, proposed)[more]
+            own = ranking.blended_of(model, history, proposed, more)
         rows, scores = np.concatenate([rows, more]), np.concatenate([scores, own])
     place = {row: position for position, row in enumerate(rows.tolist())}
     scores[[place[row] for row in brought.rows.tolist()]] += brought.scores

@@ -14,6 +14,9 @@ from recsvc.engine.history import History
 from recsvc.engine.model import Model
 
 _BLOCKS = 256, 64
+# Products of matrices round otherwise than products of vectors, by about 1e-7 of a score. So the scores of all items
+# choose a few more candidates than are wanted, and what is kept, compared and shown is computed anew, for each alike.
+_SPARE = 8
 _SILENT = np.array([BLENDED.index(Generator.COLLABORATIVE), BLENDED.index(Generator.NEIGHBOURS)])
 # How many candidates the ranker takes from each: of own purchases, and the best of each generator.
 # The same for every question, as places among the candidates are features.
@@ -23,19 +26,30 @@ OWN, COLLABORATIVE, NEIGHBOURS, POPULARITY = 250, 60, 60, 40
 @dataclass(frozen=True, slots=True)
 class Proposed:
     """What the generators that learn from others say of all n items to one customer: two (n,) float32 arrays, scaled
-    to unit RMS over the items, because their scale differs between customers. step: behind the first, for reasons."""
+    to unit RMS over the items, because their scale differs between customers. step: behind the first, for reasons.
+    factor: (k,) float64 of the customer, so scaled that its product with an item's is the first's score."""
 
     collaborative: Array
     neighbours: Array
     step: candidates.HalfStep
+    factor: Array
 
 
 def propose(model: Model, histories: list[History]) -> list[Proposed]:
     """Return what the generators say to each of several customers."""
     steps = [candidates.half_step_of(model, history) for history in histories]
-    collaborative = _unit(candidates.collaborative(model, steps))
-    neighbours = _unit(candidates.neighbours(model, histories))
-    return [Proposed(*all_three) for all_three in zip(collaborative, neighbours, steps, strict=True)]
+    factors = candidates.folded(steps)
+    collaborative = np.asarray(factors @ model.a["factors"])
+    scaled = factors / _unit(collaborative)[:, None].astype(np.float64)
+    neighbours = candidates.neighbours(model, histories)
+    _unit(neighbours)
+    return [Proposed(*parts) for parts in zip(collaborative, neighbours, steps, scaled, strict=True)]
+
+
+def exact(model: Model, proposed: Proposed, rows: Array) -> Array:
+    """Return (c,) float32: the collaborative score of some items, to the last bit the same however many customers were
+    asked about at once."""
+    return np.asarray(proposed.factor @ model.a["factors"][:, rows].astype(np.float64), np.float32)
 
 
 def blended(model: Model, history: History, proposed: Proposed) -> Array:
@@ -46,6 +60,20 @@ def blended(model: Model, history: History, proposed: Proposed) -> Array:
     total += model.log_popularity * p
     total[history.item_rows] += candidates.repeat(model, history) * r
     return karma.applied(total, model.a["karma"])
+
+
+def blended_of(model: Model, history: History, proposed: Proposed, rows: Array) -> Array:
+    """Return (c,) float32: `blended` of some items."""
+    return karma.applied(parts(model, history, proposed, rows).sum(axis=0), model.a["karma"][rows])
+
+
+def best(model: Model, history: History, proposed: Proposed, allowed: Array, k: int) -> tuple[Array, Array]:
+    """Return the rows of the k items with the best blended scores, best first, and these. `allowed` is (n,) bool."""
+    total = np.where(allowed, blended(model, history, proposed), np.float32(-np.inf))
+    rows = top_k(total, k + _SPARE)
+    scores = blended_of(model, history, proposed, rows)
+    order = np.lexsort((rows, -scores))[:k]
+    return rows[order], scores[order]
 
 
 def parts(model: Model, history: History, proposed: Proposed, rows: Array) -> Array:
@@ -65,7 +93,7 @@ def said(model: Model, history: History, proposed: Proposed, rows: Array) -> Arr
     repeats = np.zeros(model.n_items, np.float32)
     repeats[history.item_rows] = candidates.repeat(model, history)
     return np.stack([
-        proposed.collaborative[rows], proposed.neighbours[rows], repeats[rows], model.log_popularity[rows],
+        exact(model, proposed, rows), proposed.neighbours[rows], repeats[rows], model.log_popularity[rows],
     ])  # fmt: skip
 
 
@@ -85,10 +113,11 @@ def shortlist(model: Model, history: History, proposed: Proposed, allowed: Array
     new[history.item_rows] = False
     old = np.flatnonzero(~new)
     found = [history.item_rows[own], _first(model.by_popularity, new, POPULARITY)]
-    for scores, count in ((proposed.collaborative, COLLABORATIVE), (proposed.neighbours, NEIGHBOURS)):
+    for scores, count in ((proposed.collaborative, COLLABORATIVE + _SPARE), (proposed.neighbours, NEIGHBOURS)):
         among = scores.copy()
         among[old] = -np.inf
         found.append(top_k(among, count))
+    found[2] = found[2][np.lexsort((found[2], -exact(model, proposed, found[2])))][:COLLABORATIVE]
     return np.unique(np.concatenate(found))
 
 
@@ -106,7 +135,7 @@ def _first(order: Array, allowed: Array, count: int) -> Array:
 def ranked(model: Model, history: History, proposed: Proposed, rows: Array) -> Array:
     """Return (c,) float32 in (0, 1.1): the ranker's word on candidates with their karma, which is an order and not a
     probability."""
-    table = features(model, history, rows, proposed.collaborative[rows], proposed.neighbours[rows])
+    table = features(model, history, rows, exact(model, proposed, rows), proposed.neighbours[rows])
     return karma.applied(forest.chance(model.a, table), model.a["karma"][rows])
 
 
@@ -135,7 +164,10 @@ def top_k(scores: Array, k: int) -> Array:
 
 
 def _unit(scores: Array) -> Array:
-    """Scale each row of (b, n) to unit RMS, in place; a row of zeros stays."""
+    """Scale each row of (b, n) to unit RMS, in place; a row of zeros stays. Return (b,) float32 what each was divided
+    by: its RMS to ten bits, so that the last bits of a sum do not depend on how many rows there are."""
     size = np.sqrt(np.einsum("ij,ij->i", scores, scores, dtype=np.float64) / max(scores.shape[1], 1))
-    scores /= np.where(size > 0, size, 1.0).astype(np.float32)[:, None]
-    return scores
+    mantissa, exponent = np.frexp(np.where(size > 0, size, 1.0))
+    rounded = np.ldexp(np.round(mantissa * 1024.0) / 1024.0, exponent).astype(np.float32)
+    scores /= rounded[:, None]
+    return rounded

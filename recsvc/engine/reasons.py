@@ -1,7 +1,8 @@
 """Why an item is on a list: the item of the history that contributed most to its score, with its share.
 
 Computed from the same arrays as the score, so a reason is a fact about the score and not a story told after it.
-Sensitive items are never cited. Dislikes and returns are never cited.
+Sensitive items are never cited. Dislikes and returns are never cited. Nor is an item without which the score would
+not fall.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ CODE: dict[Reason, int] = {reason: code for code, reason in enumerate(REASONS)}
 @dataclass(frozen=True, slots=True)
 class Reasons:
     """One reason per listed item. generators, codes: (r,) uint8, positions in GENERATORS and REASONS.
-    cited: (r,) int32 item row, −1 for none. shares: (r,) float32 in [0, 1], the cited item's part of the score
-    of that generator, or the generator's part of the whole where no item is cited.
+    cited: (r,) int32 item row, −1 for none. shares: (r,) float32 in [0, 1]: where an item speaks for another, its part
+    of the score of that generator; where it speaks for itself (repeat) or none is cited, the generator's part of the
+    whole.
     """
 
     generators: Array
@@ -60,19 +62,22 @@ def why(
             continue
         if generator is Generator.COLLABORATIVE:
             found = candidates.evidence(step, model.a["factors"][:, rows[mine]])
+            speaks = candidates.pulling(step, model.a["factors"][:, history.item_rows])
         else:
-            found = _by_graph(model, history, rows[mine])
-        _cite(history, mine, found, sensitive, codes, cited, shares)
+            found, speaks = _by_graph(model, history, rows[mine]), np.ones(len(history), bool)
+        speaks &= history.liked & ~sensitive[history.item_rows]
+        _cite(history, mine, found, speaks, codes, cited, shares)
     return Reasons(best, codes, cited, shares)
 
 
 def _cite(
-    history: History, mine: Array, evidence: Array, sensitive: Array, codes: Array, cited: Array, shares: Array
+    history: History, mine: Array, evidence: Array, speaks: Array, codes: Array, cited: Array, shares: Array
 ) -> None:
-    """Fill in the reason of the items `mine` from (m, len(mine)) evidence of each history entry for each."""
+    """Fill in the reason of the items `mine` from (m, len(mine)) evidence of each history entry for each. `speaks` is
+    (m,) bool: which entries may be cited."""
     useful = np.maximum(evidence, 0.0)
     whole = np.maximum(useful.sum(axis=0), 1e-12)
-    useful[~history.liked | sensitive[history.item_rows]] = 0.0
+    useful[~speaks] = 0.0
     top = useful.argmax(axis=0)
     strength = useful[top, np.arange(len(mine))]
     found = strength > 0

@@ -95,6 +95,25 @@ def answer(shop: Shop, ask: Ask, make: Make) -> Answer:
         return made.answer
 
 
+def plain(shop: Shop, customer_id: str, name: str) -> Answer | None:
+    """Return the answer that is cached under a name, None when there is none that stands, or anything is away.
+
+    What was found is kept for the `answer` to the same request, in this thread.
+    """
+    snapshot, now = at_hand(shop)
+    if snapshot.model is None or snapshot.shelf is None or snapshot.state.copied:
+        return None
+    look = cached.ahead(shop, snapshot, customer_id, name, now)
+    if look.entry is None or look.late or look.away:
+        return None
+    return Answer(look.entry.body, "hit", (), look.entry.stamp.source, look.entry.stamp.etag, name)
+
+
+def epoch(shop: Shop) -> int:
+    """Return a number that is another one when the same question may mean another thing."""
+    return shop.current.snapshot.state.rules.change
+
+
 def at_hand(shop: Shop) -> tuple[Snapshot, float]:
     """Return what to answer from at this moment, and the moment."""
     snapshot, now = shop.current.snapshot, shop.clock()
@@ -124,7 +143,9 @@ def _make(view: View, ask: Ask, make: Make, look: Look | None) -> Done:
         return Done(Answer(body, "miss", away, reply["source"]))
     revision = known.revision if known else 0
     stamp = stamps.stamped(view.snapshot, Made(reply, body, ask.customer_id, revision))
-    entry = cached.keep(shop, look, Kept(stamp, body, None if known is None else revision), asked_at, view.now)
+    settings = view.snapshot.state.rules.placements.get(ask.placement)
+    kept = Kept(stamp, body, None if known is None else revision, settings and settings.cache_seconds)
+    entry = cached.keep(shop, look, kept, asked_at, view.now)
     return Done(Answer(body, "miss", away, reply["source"], stamp.etag, ask.name), entry)
 
 

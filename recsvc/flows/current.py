@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,14 @@ import structlog
 
 from recsvc import artifact, metrics
 from recsvc.artifact import Array
-from recsvc.engine import eligibility, lists, offers, traits
+from recsvc.engine import eligibility, lists, offers, rules, traits
 from recsvc.engine.eligibility import Shelf
 from recsvc.engine.history import EMPTY
 from recsvc.engine.model import Model, from_artifact
+from recsvc.engine.rules import Plan, Rulebook
 from recsvc.engine.traits import Traits
 from recsvc.errors import ArtifactInvalid
+from recsvc.flows import rulebooks
 from recsvc.store import interactions, live
 from recsvc.store.database import MICROSECONDS
 from recsvc.store.live import Catalogue, Live, State
@@ -36,7 +38,7 @@ _SOLD_SECONDS, _SOLD_DAYS, _SOLD_ITEMS = 60.0, 90, 1000
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One consistent view. All but `state` is None until something was published.
+    """One consistent view. All but `state` is None until something was published; `rules` is empty then.
 
     changes: (n,) int64, the catalogue's change number at which each item of the model last changed in more than stock.
     """
@@ -48,6 +50,11 @@ class Snapshot:
     availability: eligibility.Availability | None
     traits: Traits | None
     changes: Array | None = None
+    rules: Rulebook = field(default_factory=Rulebook)
+
+    def plan(self, placement: str) -> Plan:
+        """Return what the rules and the filter of a placement make of it now."""
+        return self.rules.plan(placement)
 
     @property
     def catalogue(self) -> Catalogue:
@@ -112,12 +119,7 @@ class Current:
             elif model is not old.model or state.catalogue is not old.state.catalogue:
                 self.snapshot = _renew(old, state, now) if model is old.model else _build(state, model, now)
             else:
-                shelf = old.shelf
-                if shelf is None or now >= shelf.until:
-                    assert old.availability is not None
-                    shelf = eligibility.shelf(old.availability, now, model.a["karma"])
-                if state is not old.state or shelf is not old.shelf:
-                    self.snapshot = replace(old, state=state, shelf=shelf)
+                self.snapshot = _turned(old, state, now)
             return self.snapshot
 
     def refused(self) -> dict[str, str]:
@@ -205,12 +207,13 @@ class Current:
 def _build(state: State, model: Model, now: float) -> Snapshot:
     catalogue = state.catalogue
     availability = eligibility.Availability(*live.columns(catalogue, model.item_ids))
-    shelf = eligibility.shelf(availability, now, model.a["karma"])
+    known = traits.of(model.item_ids, model.rows, catalogue.items)
+    book = rulebooks.book(state.rules, known, now)
+    shelf = _shelf(availability, model, book, now)
     # One list for nobody: the first reader of a mapped file pays for its pages, and that shall be no customer.
     lists.personal(model, EMPTY, shelf, np.empty(0, np.int64), 1)
-    known = traits.of(model.item_ids, model.rows, catalogue.items)
     changes = live.changes(catalogue, model.item_ids)
-    return Snapshot(state, model, shelf, _book(model, catalogue), availability, known, changes)
+    return Snapshot(state, model, shelf, _book(model, catalogue), availability, known, changes, book)
 
 
 def _renew(old: Snapshot, state: State, now: float) -> Snapshot:
@@ -230,9 +233,15 @@ def _renew(old: Snapshot, state: State, now: float) -> Snapshot:
     fresh_availability = eligibility.Availability(*parts)
     assert old.traits is not None
     known_traits = traits.renewed(old.traits, ids, new.items, before.items)
-    book = old.book if before.offers == new.offers else _book(model, new)
-    shelf = eligibility.shelf(fresh_availability, now, model.a["karma"])
-    return Snapshot(state, model, shelf, book, fresh_availability, known_traits, _changes(old, new, ids))
+    offer_book = old.book if before.offers == new.offers else _book(model, new)
+    if state.rules is old.state.rules:
+        rulebook = rules.renewed(old.rules, known_traits, ids, new.items, now)
+    else:
+        rulebook = rulebooks.book(state.rules, known_traits, now)
+    shelf = _shelf(fresh_availability, model, rulebook, now)
+    return Snapshot(
+        state, model, shelf, offer_book, fresh_availability, known_traits, _changes(old, new, ids), rulebook
+    )
 
 
 def _changes(old: Snapshot, new: Catalogue, ids: list[str]) -> Array:
@@ -243,6 +252,27 @@ def _changes(old: Snapshot, new: Catalogue, ids: list[str]) -> Array:
     found = old.changes.copy()
     found[[old.model.rows[one] for one in moved]] = live.changes(new, moved)
     return found
+
+
+def _turned(old: Snapshot, state: State, now: float) -> Snapshot:
+    """Return the snapshot of the same model and catalogue later: with other rules, or beyond a date."""
+    assert old.model is not None and old.traits is not None and old.shelf is not None and old.availability is not None
+    rulebook, shelf = old.rules, old.shelf
+    if state.rules is not old.state.rules:
+        rulebook = rulebooks.book(state.rules, old.traits, now)
+    elif now >= rulebook.until:
+        rulebook = rules.at(rulebook, now)
+    if now >= shelf.until or rulebook is not old.rules:
+        shelf = _shelf(old.availability, old.model, rulebook, now)
+    if state is old.state and shelf is old.shelf:
+        return old
+    return replace(old, state=state, shelf=shelf, rules=rulebook)
+
+
+def _shelf(availability: eligibility.Availability, model: Model, rulebook: Rulebook, now: float) -> Shelf:
+    """Return the shelf, stale also when a rule starts or ends."""
+    found = eligibility.shelf(availability, now, model.a["karma"])
+    return replace(found, until=min(found.until, rulebook.until))
 
 
 def _columns(availability: eligibility.Availability) -> list[Array]:

@@ -40,7 +40,8 @@ def stamped(snapshot: Snapshot, made: Made) -> Stamp:
     named = (named | {made.reply.get("item_id")}) - {None, *listed}
     by_row = made.customer_id is not None and made.reply["source"] == Source.FALLBACK.value
     return Stamp(
-        snapshot.version, made.revision, 0, snapshot.catalogue.change, min(snapshot.shelf.until, _FOREVER),
+        snapshot.version, made.revision, snapshot.state.rules.change, snapshot.catalogue.change,
+        min(snapshot.shelf.until, _FOREVER),
         rows=tuple(known[one] for one in listed if one in known),
         cited=tuple(sorted(known[one] for one in named if one in known)),
         # Of an item that the model does not have nobody keeps count here.
@@ -58,6 +59,8 @@ def stands(snapshot: Snapshot, stamp: Stamp, customer_id: str | None, revision: 
     if revision <= customers.seen_until(snapshot):
         revision = 0  # the model has seen all they did
     if stamp.version != snapshot.version or stamp.revision != revision or now >= stamp.until:
+        return False
+    if stamp.rules != snapshot.state.rules.change:
         return False
     if stamp.catalogue == snapshot.catalogue.change:
         return True

@@ -28,10 +28,12 @@ from recsvc.store import live
 from recsvc.store.facts import Facts
 from recsvc.store.keys import Key, grants
 from recsvc.store.offers import offers
+from recsvc.store.placements import placements
+from recsvc.store.rules import Rules, rules
 
 log = structlog.get_logger("recsvc.copies")
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 TTL_SECONDS: Final = 3600
 # All workers together write at most once in this time, however often prices change.
 PAUSE_SECONDS: Final = 5
@@ -41,8 +43,12 @@ _TIMEOUT_SECONDS: Final = 2.0
 _PIECE: Final = 1000
 _ITEMS: Final = tuple(str(column.key) for column in live.item_columns())
 _OFFERS: Final = tuple(str(column.name) for column in offers.columns)
+_RULES: Final = tuple(str(column.name) for column in rules.columns)
+_PLACEMENTS: Final = tuple(str(column.name) for column in placements.columns)
 _Item: Final = namedtuple("_Item", _ITEMS)  # type: ignore[misc]  # the table says which fields
 _Offer: Final = namedtuple("_Offer", _OFFERS)  # type: ignore[misc]
+_Rule: Final = namedtuple("_Rule", _RULES)  # type: ignore[misc]
+_Placement: Final = namedtuple("_Placement", _PLACEMENTS)  # type: ignore[misc]
 _WRITE: Final = """
 local known = redis.call('HMGET', KEYS[1], 'database', 'change')
 if known[1] == ARGV[1] and tonumber(known[2]) > tonumber(ARGV[2]) then return 0 end
@@ -58,9 +64,11 @@ class Head(msgspec.Struct):
     format: int
     items: tuple[str, ...]
     offers: tuple[str, ...]
+    rules: tuple[str, ...]
+    placements: tuple[str, ...]
     database_id: str
     customer_secret: bytes
-    numbers: tuple[int, int, int]
+    numbers: tuple[int, int, int, int]
     keys: list[tuple[str, bytes, tuple[str, ...], float | None, int | None]]
     unprofiled: list[bytes]
     newest: list[str]
@@ -130,7 +138,7 @@ class Copy:
 
 def change(state: live.State) -> int:
     """Return the number of a state: it grows with every change of what a copy holds."""
-    return state.facts.catalogue + state.facts.keys
+    return state.facts.catalogue + state.facts.keys + state.facts.rules
 
 
 def pack(state: live.State) -> bytes:
@@ -148,23 +156,25 @@ def unpack(body: bytes) -> live.State:
     """
     lines = zlib.decompress(body).split(b"\n")
     head = msgspec.json.decode(lines[0], type=Head)
-    if (head.format, head.items, head.offers) != (FORMAT, _ITEMS, _OFFERS):
+    if (head.format, head.items, head.offers, head.rules, head.placements) != (
+        FORMAT, _ITEMS, _OFFERS, _RULES, _PLACEMENTS,
+    ):  # fmt: skip
         raise ValueError("another format")
-    found: tuple[dict[str, Any], list[Any]] = ({}, [])
+    found: dict[str, list[Any]] = {"items": [], "offers": [], "rules": [], "placements": []}
+    makes: dict[str, Any] = {"items": _Item, "offers": _Offer, "rules": _Rule, "placements": _Placement}
     for line in lines[1:-1]:
         kind, rows = msgspec.json.decode(line)
-        if kind == "items":
-            found[0].update((row[0], _Item(*row)) for row in rows)
-        else:
-            found[1].extend(_Offer(*row) for row in rows)
+        found[kind].extend(makes[kind](*row) for row in rows)
+    items, rules_of, settings = ({one[0]: one for one in found[kind]} for kind in ("items", "rules", "placements"))
     facts = Facts(head.database_id, head.customer_secret, *head.numbers)
     keys = {
         key_id: Key(key_id, secret, scopes, grants(scopes), math.inf if end is None else end, rate)
         for key_id, secret, scopes, end, rate in head.keys
     }
-    newest = [found[0][item_id] for item_id in head.newest]
-    catalogue = live.Catalogue(facts.catalogue, *found, newest, frozenset(head.unprofiled))
-    return live.State(facts, catalogue, keys, None, copied=True)
+    newest = [items[item_id] for item_id in head.newest]
+    catalogue = live.Catalogue(facts.catalogue, items, found["offers"], newest, frozenset(head.unprofiled))
+    decided = Rules(facts.rules, rules_of, settings)
+    return live.State(facts, catalogue, keys, None, copied=True, rules=decided)
 
 
 def _lines(state: live.State) -> Iterator[bytes]:
@@ -172,10 +182,14 @@ def _lines(state: live.State) -> Iterator[bytes]:
     ends = {name: None if math.isinf(one.expires_at) else one.expires_at for name, one in state.keys.items()}
     keys = [(k.key_id, k.secret_hash, k.scopes, ends[name], k.per_second) for name, k in state.keys.items()]
     yield msgspec.json.encode(Head(
-        FORMAT, _ITEMS, _OFFERS, facts.database_id, facts.customer_secret,
-        (facts.catalogue, facts.keys, facts.cache_epoch), keys, sorted(catalogue.unprofiled),
+        FORMAT, _ITEMS, _OFFERS, _RULES, _PLACEMENTS, facts.database_id, facts.customer_secret,
+        (facts.catalogue, facts.keys, facts.cache_epoch, facts.rules), keys, sorted(catalogue.unprofiled),
         [one.item_id for one in catalogue.newest],
     ))  # fmt: skip
-    for kind, rows in (("items", list(catalogue.items.values())), ("offers", catalogue.offers)):
+    parts = {
+        "items": list(catalogue.items.values()), "offers": catalogue.offers, "rules": list(state.rules.rules.values()),
+        "placements": list(state.rules.placements.values()),
+    }  # fmt: skip
+    for kind, rows in parts.items():
         for start in range(0, len(rows), _PIECE):
             yield msgspec.json.encode((kind, [tuple(row) for row in rows[start : start + _PIECE]]))

@@ -4,6 +4,7 @@ database_id      a random name; an artifact made from another database is recogn
 customer_secret  the key under which artifacts and the cache hash customer ids
 catalogue        grows when items, customers or offers change
 keys             grows when API keys change
+rules            grows when rules or the settings of placements change
 cache_epoch      grows when a write could not reach Redis; nothing cached under an older epoch is trusted
 """
 
@@ -31,13 +32,14 @@ class Facts:
     catalogue: int
     keys: int
     cache_epoch: int
+    rules: int
 
 
 def ensure(engine: sa.Engine) -> Facts:
     """Return the facts; those that are missing are made."""
     first = {
         "database_id": secrets.token_hex(8), "customer_secret": secrets.token_hex(32),
-        "catalogue": "0", "keys": "0", "cache_epoch": secrets.token_hex(4) + "0000",
+        "catalogue": "0", "keys": "0", "rules": "0", "cache_epoch": secrets.token_hex(4) + "0000",
     }  # fmt: skip
     first["cache_epoch"] = str(int(first["cache_epoch"], 16))
     with writing(engine) as connection:
@@ -100,6 +102,7 @@ def read(engine: sa.Engine, seconds: float | None = None) -> Facts:
     return Facts(
         found["database_id"], bytes.fromhex(found["customer_secret"]),
         int(found["catalogue"]), int(found["keys"]), int(found["cache_epoch"]),
+        int(found["rules"]),
     )  # fmt: skip
 
 

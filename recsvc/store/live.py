@@ -1,4 +1,4 @@
-"""Live state: the catalogue, the offers and the keys in memory, refreshed when a change number grows.
+"""Live state: the catalogue, the offers, the rules and the keys in memory, refreshed when a change number grows.
 
 Each worker polls the change numbers and swaps one reference. When the database is away it keeps what it has; when it
 is away at the start, a worker has the copy that Redis keeps, or knows nothing and says so. Either way it asks again at
@@ -23,11 +23,13 @@ from recsvc.intake import digest
 from recsvc.store import database
 from recsvc.store import facts as facts_store
 from recsvc.store import keys as keys_store
+from recsvc.store import rules as rules_store
 from recsvc.store.customers import customers
 from recsvc.store.database import LOAD_SECONDS, MICROSECONDS, PAGE_SECONDS, reading, writing
 from recsvc.store.items import items
 from recsvc.store.keyfile import KeyFile
 from recsvc.store.offers import offers
+from recsvc.store.rules import Rules
 
 log = structlog.get_logger("recsvc.live")
 
@@ -59,6 +61,7 @@ class State:
     keys: dict[str, keys_store.Key]
     admin: keys_store.Key | None
     copied: bool = False
+    rules: Rules = field(default_factory=Rules)
 
     @property
     def known(self) -> bool:
@@ -66,7 +69,7 @@ class State:
         return bool(self.facts.database_id)
 
 
-NOTHING = State(facts_store.Facts("", b"", -1, -1, 0), Catalogue(), {}, None, copied=True)
+NOTHING = State(facts_store.Facts("", b"", -1, -1, 0, -1), Catalogue(), {}, None, copied=True)
 
 
 class Live:
@@ -130,7 +133,7 @@ class Live:
 
     def _load(self, facts: facts_store.Facts) -> State:
         catalogue, keys = load_catalogue(self._engine, facts.catalogue), keys_store.load(self._engine)
-        return State(facts, catalogue, keys, None)
+        return State(facts, catalogue, keys, None, rules=rules_store.load(self._engine, facts.rules))
 
     def _look(self) -> None:
         old, facts = self.state, facts_store.read(self._engine)
@@ -142,12 +145,14 @@ class Live:
         if old.copied:
             self.state = replace(self._load(facts), admin=old.admin)
             return
-        catalogue, keys = old.catalogue, old.keys
+        catalogue, keys, rules = old.catalogue, old.keys, old.rules
         if facts.catalogue != old.facts.catalogue:
             catalogue = renew(self._engine, old.catalogue, facts.catalogue)
         if facts.keys != old.facts.keys:
             keys = keys_store.load(self._engine)
-        self.state = replace(old, facts=facts, catalogue=catalogue, keys=keys)
+        if facts.rules != old.facts.rules:
+            rules = rules_store.load(self._engine, facts.rules)
+        self.state = replace(old, facts=facts, catalogue=catalogue, keys=keys, rules=rules)
 
 
 def load_catalogue(engine: sa.Engine, change: int) -> Catalogue:

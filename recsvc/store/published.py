@@ -49,18 +49,26 @@ class Published:
         """Return every version, newest first: `version`, `current`, `published_at` (epoch seconds), `age_seconds`,
         `ordering`, `metrics` of what orders, `customers`, `items`, `interactions`, `bytes`, `problem`.
 
-        What the manifest does not say is None; where it cannot be read `problem` says why.
+        What the manifest does not say is None. `problem` says why a version is damaged: its manifest cannot be read, or
+        a file is missing or of another size; what the files hold is only looked at before use.
         """
-        away, theirs, current = "", {}, None
-        if self.remote is not None:
-            try:
-                theirs, current = self.remote.versions(), self.remote.current()
-            except Unavailable as error:
-                away = error.message
-        if self.remote is None or away:
-            current = _current(self.root)
+        current, theirs, away = self._asked()
         names = sorted({*theirs, *artifact.versions(self.root)}, reverse=True)
         return Listing(current, [self._described(one, one == current, now, theirs) for one in names], away)
+
+    def names(self) -> tuple[str | None, list[str]]:
+        """Return what the pointer names, and every version, newest first; while the remote is away those here."""
+        current, theirs, _ = self._asked()
+        return current, sorted({*theirs, *artifact.versions(self.root)}, reverse=True)
+
+    def _asked(self) -> tuple[str | None, dict[str, int], str]:
+        """Return what the pointer names, the versions of the remote with their bytes, and why it could not be asked."""
+        if self.remote is None:
+            return _current(self.root), {}, ""
+        try:
+            return self.remote.current(), self.remote.versions(), ""
+        except Unavailable as error:
+            return _current(self.root), {}, error.message
 
     def fetch(self, version: str) -> Artifact:
         """Return a version, verified; from the remote when it is not here, or damaged here.
@@ -171,10 +179,16 @@ class Published:
         try:
             if (self.root / version).exists() or self.remote is None:
                 manifest = artifact.read_manifest(self.root, version)
+                problem = artifact.missed(self.root, version, manifest)
             else:
-                manifest = artifact.parse_manifest(self.remote.manifest(version), version)
+                content = self.remote.manifest(version)
+                manifest = artifact.parse_manifest(content, version)
+                if theirs.get(version, 0) < len(content) + sum(one["bytes"] for one in manifest["arrays"].values()):
+                    problem = f"{version}: files of it are missing in the remote, or cut short"
         except (ArtifactInvalid, NotFound, Unavailable) as error:
             problem = error.message
+        except (KeyError, TypeError, AttributeError):
+            problem = f"{version}: the manifest does not say what files there are"
         return {
             "version": version, "current": current, **_said(manifest, now),
             "bytes": theirs[version] if version in theirs else _bytes(self.root / version), "problem": problem,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from flask import g, request
 
@@ -10,6 +11,10 @@ from recsvc.errors import Unauthorized
 
 Admit = Callable[[str, str], str]
 """Takes a key and the scope that is needed; returns the key's id, or raises."""
+
+ADMITTED: Final = "recsvc.admitted"
+REFUSED: Final = "recsvc.key_refused"
+"""Where a layer further out says that it has admitted the key for its route, as which, or why it has not."""
 
 
 def require(admit: Admit, scope: str) -> None:
@@ -20,10 +25,19 @@ def require(admit: Admit, scope: str) -> None:
         Forbidden: the key lacks the scope.
         TooMany: the key's rate is used up.
     """
-    given = request.headers.get("X-API-Key")
-    bearer = request.headers.get("Authorization", "")
-    if given is None and bearer[:7].lower() == "bearer ":
-        given = bearer[7:].strip()
-    if not given:
+    if REFUSED in request.environ:
+        raise request.environ[REFUSED]
+    if ADMITTED in request.environ:
+        g.key_id = request.environ[ADMITTED]
+        return
+    key = given(request.headers.get("X-API-Key"), request.headers.get("Authorization", ""))
+    if not key:
         raise Unauthorized("X-API-Key: is missing; send a key there or as Authorization: Bearer")
-    g.key_id = admit(given, scope)
+    g.key_id = admit(key, scope)
+
+
+def given(api_key: str | None, authorization: str) -> str | None:
+    """Return the key that the two headers hold, None or empty when neither does."""
+    if api_key is None and authorization[:7].lower() == "bearer ":
+        return authorization[7:].strip()
+    return api_key

@@ -8,6 +8,7 @@ from recsvc.flows import exposures, lists, offers, popular, related
 from recsvc.flows.questions import split
 from recsvc.flows.replies import Answer
 from recsvc.flows.shop import Shop
+from recsvc.web import hot
 from recsvc.web.contract import Route, read_query
 from recsvc.web.outputs import ListReply, OffersReply, RelatedReply
 from recsvc.web.questions import RecommendationsQuery, question
@@ -66,6 +67,8 @@ def customer_offers(customer_id: str) -> Response:
 def reply(answer: Answer, channel: str | None = None) -> Response:
     """Return an answer's bytes under their headers, and record that; 304 when the caller has them already."""
     g.source = answer.source or None
+    if answer.name:
+        request.environ[hot.LEARNT] = hot.Meaning(answer.name, channel)
     etag = answer.etag
     unchanged = request.if_none_match.contains_weak(etag)
     out = Response(b"" if unchanged else answer.body, 304 if unchanged else 200, content_type="application/json")

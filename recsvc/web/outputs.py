@@ -160,7 +160,7 @@ class Ready(Out):
 
 class ModelOut(Out):
     """A published version. current: the pointer names it; in_use: the worker that answers uses it. metrics: of what
-    orders its lists, on held-back days; empty where it was not measured. problem: why its manifest cannot be read."""
+    orders its lists, on held-back days; empty where it was not measured. problem: why it is damaged."""
 
     version: str
     current: bool

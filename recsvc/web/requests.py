@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import re
 import time
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from flask import Flask, Response, g, request
@@ -22,6 +22,8 @@ log = structlog.get_logger("recsvc.request")
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _CONVERTER: Final = re.compile(r"<(?:\w+:)?(\w+)>")
 _templates: dict[str, str] = {}
+# Finding a counter by its labels costs as much as counting.
+_counters: dict[tuple[str, int], tuple[Any, Any]] = {}
 
 
 def install(app: Flask, sample: float) -> None:
@@ -38,10 +40,30 @@ def install(app: Flask, sample: float) -> None:
     app.after_request(end)
 
 
+def named(given: str) -> str:
+    """Return the caller's name for a request when it is one, else a new one."""
+    return given if _REQUEST_ID.fullmatch(given) else new_id()
+
+
+def counted(route: str, status: int, seconds: float, sample: float) -> bool:
+    """Count an answer. Returns whether it gets a line in the log."""
+    known = _counters.get((route, status))
+    if known is None:
+        known = metrics.REQUESTS.labels(route, str(status)), metrics.SECONDS.labels(route)
+        _counters[route, status] = known
+    known[0].inc()
+    known[1].observe(seconds)
+    return status >= 400 or random.random() < sample  # noqa: S311 not a secret
+
+
+def tell(**fields: Any) -> None:
+    """Write the line of a request."""
+    log.info("request", **fields)
+
+
 def _begin() -> None:
     g.started = time.perf_counter()
-    given = request.headers.get("X-Request-Id", "")
-    g.request_id = given if _REQUEST_ID.fullmatch(given) else new_id()
+    g.request_id = named(request.headers.get("X-Request-Id", ""))
     if "recsvc.refused" in request.environ:
         raise InvalidRequest(request.environ["recsvc.refused"])
 
@@ -51,11 +73,9 @@ def _end(response: Response, sample: float) -> Response:
     response.headers["X-Content-Type-Options"] = "nosniff"
     now = time.perf_counter()
     seconds, status, route = now - g.get("started", now), response.status_code, _route()
-    metrics.REQUESTS.labels(route, str(status)).inc()
-    metrics.SECONDS.labels(route).observe(seconds)
-    if status >= 400 or random.random() < sample:  # noqa: S311 not a secret
-        log.info(
-            "request", route=route, method=_method(), status=status, ms=round(seconds * 1000, 2),
+    if counted(route, status, seconds, sample):
+        tell(
+            route=route, method=_method(), status=status, ms=round(seconds * 1000, 2),
             request_id=g.get("request_id", ""), key_id=g.get("key_id"), source=g.get("source"),
             cache=response.headers.get("X-Cache"), degraded=response.headers.get("X-Degraded"),
         )  # fmt: skip

@@ -14,7 +14,7 @@ import pytest
 import redis as redis_client
 import sqlalchemy as sa
 
-from recsvc.store import copies, customers, items, keys, offers
+from recsvc.store import copies, customers, database, items, keys, offers, rules
 from recsvc.store.copies import Copy
 from recsvc.store.keyfile import KeyFile
 from recsvc.store.live import NOTHING, Live, State
@@ -33,6 +33,13 @@ def _fill(engine: sa.Engine) -> State:
     customers.put(engine, [quiet])
     keys.create(engine, "plain", NOW)
     keys.create(engine, "terms", NOW, keys.Terms(("storefront", "catalog"), NOW + timedelta(days=3), 50))
+    rule = {"rule_id": "r/1", "placement": None, "action": "pin", "match": {"brand": {"eq": "ä"}}, "slot": 3}
+    rule |= {"factor": None, "starts_at": 1, "ends_at": None, "priority": -1}
+    settings = {"placement_id": "p", "filters": {}, "diversity": 0.25, "max_per": ["brand:2"], "min_relevance": None}
+    settings |= {"fields": ["title"], "cache_seconds": 0, "shared": True}
+    with database.writing(engine) as connection:
+        rules.put(connection, rules.rules, rule)
+        rules.put(connection, rules.placements, settings)
     return Live(engine, KeyFile(None)).state
 
 
@@ -61,6 +68,8 @@ def test_what_comes_out_is_what_went_in(engine: sa.Engine) -> None:
     assert [tuple(one) for one in found.catalogue.items.values()] == [tuple(o) for o in state.catalogue.items.values()]
     assert found.catalogue.offers == state.catalogue.offers and found.catalogue.newest == state.catalogue.newest
     assert (found.catalogue.change, found.catalogue.unprofiled) == (state.catalogue.change, state.catalogue.unprofiled)
+    assert found.rules == state.rules and found.rules.rules["r/1"].match == {"brand": {"eq": "ä"}}
+    assert found.rules.placements["p"].diversity == 0.25 and found.rules.change == 2
     odd = found.catalogue.items["ä\n/1"]
     assert (odd.stock, odd.categories, odd.available_to) == (2**62, ["Käse", "a\\b"], None)
     assert b"nobody-may-read-this" not in zlib.decompress(copies.pack(state))
@@ -122,7 +131,7 @@ def test_a_copy_is_of_one_database_and_signed_with_its_password(engine: sa.Engin
 def test_a_copy_of_another_version_is_refused(engine: sa.Engine, copy: Copy, redis: Any) -> None:
     lines = zlib.decompress(copies.pack(_fill(engine))).split(b"\n")
     head = msgspec.json.decode(lines[0])
-    for change in ({"format": 2}, {"items": [*head["items"], "colour"]}, {"keys": "x"}):
+    for change in ({"format": 1}, {"items": [*head["items"], "colour"]}, {"keys": "x"}):
         body = zlib.compress(b"\n".join([msgspec.json.encode(head | change), *lines[1:]]))
         redis.hset(copy.key, "body", copy._sign(body))
         assert copy.read() is None

@@ -104,6 +104,16 @@ def test_what_one_host_publishes_the_others_follow(store: Store) -> None:
     assert all(one["problem"] is None and one["bytes"] > 500 for one in seen.versions)
 
 
+def test_what_is_cut_short_in_the_remote_is_listed_as_damaged(tmp_path: Path) -> None:
+    store = Store(f"file://{tmp_path}/remote", tmp_path)
+    trains, serves = store.host("trains"), store.host("serves")
+    version = _publish(trains)
+    assert serves.names() == (version, [version]) and serves.listing(0).versions[0]["problem"] is None
+    path = tmp_path / "remote" / version / "b.npy"
+    path.write_bytes(path.read_bytes()[:-1])
+    assert "cut short" in serves.listing(0).versions[0]["problem"]
+
+
 def test_any_host_goes_forward_and_back_and_all_follow(store: Store) -> None:
     trains, serves = store.host("trains"), store.host("serves")
     a, b, c = (_publish(trains, n) for n in (1, 2, 3))

@@ -17,6 +17,7 @@ from recsvc import artifact
 from recsvc.artifact import Artifact
 from recsvc.engine.model import pack_ids
 from recsvc.errors import ArtifactInvalid, InvalidRequest
+from recsvc.store.published import Published
 from training.cli.app import app
 from training.compare import compare, resolve
 
@@ -126,15 +127,16 @@ def test_a_version_without_lists_is_refused_by_name(pair: tuple[Artifact, Artifa
 
 
 def test_an_unknown_version_is_refused_with_the_nearest(tmp_path: Path, pair: tuple[Artifact, Artifact]) -> None:
+    store = Published(tmp_path, None)
     with pytest.raises(InvalidRequest, match="nothing is published"):
-        resolve(tmp_path, "current")
+        resolve(store, "current")
     with pytest.raises(InvalidRequest, match="nothing is published"):
-        resolve(tmp_path, VERSIONS[0])
+        resolve(store, VERSIONS[0])
     for one in pair:
         artifact.publish(tmp_path, one.version, one.arrays, one.manifest)
-    assert resolve(tmp_path, "current") == VERSIONS[1] and resolve(tmp_path, VERSIONS[0]) == VERSIONS[0]
+    assert resolve(store, "current") == VERSIONS[1] and resolve(store, VERSIONS[0]) == VERSIONS[0]
     with pytest.raises(InvalidRequest, match=f"20260101T000000Z-0009: unknown version, the nearest is {VERSIONS[0]}"):
-        resolve(tmp_path, "20260101T000000Z-0009")
+        resolve(store, "20260101T000000Z-0009")
 
 
 def test_the_command_prints_tables_or_json(
@@ -148,6 +150,19 @@ def test_the_command_prints_tables_or_json(
     assert "of a top 10 is the same" in shown.stdout
     found = json.loads(CliRunner().invoke(app, ["compare", VERSIONS[0], "current", "--json"]).stdout)
     assert {**found, "a": None, "b": None} == {**json.loads(json.dumps(compare(*pair))), "a": None, "b": None}
+
+
+def test_versions_that_are_only_in_a_remote_store_are_fetched(
+    tmp_path: Path, pair: tuple[Artifact, Artifact], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = tmp_path / "remote"
+    for one in pair:
+        artifact.publish(there, one.version, one.arrays, one.manifest)
+    monkeypatch.setenv("RECSVC_ARTIFACTS", f"file://{there}")
+    monkeypatch.setenv("RECSVC_HOME", str(tmp_path / "home"))
+    shown = CliRunner().invoke(app, ["compare", VERSIONS[0], "current", "--json"])
+    assert shown.exit_code == 0, shown.output
+    assert [json.loads(shown.stdout)[side]["version"] for side in ("a", "b")] == list(VERSIONS[:2])
 
 
 def test_an_unknown_version_ends_the_command_with_2(tmp_path: Path, pair: tuple[Artifact, Artifact]) -> None:

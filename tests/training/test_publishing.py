@@ -54,6 +54,8 @@ def test_a_version_is_promoted_once_it_is_verified(place: Place) -> None:
     assert _run(place, "promote", str(old)).returncode == 0 and artifact.current(root) == old
     unknown = _run(place, "promote", new[:-1] + "1")
     assert unknown.returncode == 2 and f"did you mean {new}?" in unknown.stderr
+    already = _run(place, "promote", "current")
+    assert already.returncode == 2 and f"{old} is in use already" in already.stderr
     (root / new / "factors.npy").unlink()
     damaged = _run(place, "promote", new)
     assert damaged.returncode == 2 and "factors" in damaged.stderr and artifact.current(root) == old

@@ -89,7 +89,10 @@ def test_one_purchase_is_enough_to_publish(tmp_path: Path) -> None:
         ("als: {factor: 3}", "als.factor: unknown, did you mean factors?"), ("sed: 1", "sed: unknown, did you mean seed?"),
         ("weights: {viw: 1}", "weights.viw: unknown, did you mean view?"), ("als: {factors: 0}", "als.factors"),
         ("blend: {repeat: 1}", "blend.collaborative: is missing"), ("a: [", "not YAML"), ("- 1", "mapping"),
-        ("weights: {view: .nan}", "weights.view"),
+        ("weights: {view: .nan}", "weights.view"), ("seed: 1\nseed: 2", "training.yaml: seed: stands twice, in lines 1 and 2"),
+        ("als:\n  factors: 8\n  alpha: 1\n  factors: 8\n", "factors: stands twice, in lines 2 and 4"),
+        ("blend: {collaborative: 0, neighbours: 0, repeat: 0, popularity: 0}", "blend: all are 0"),
+        ("blend: {collaborative: -1, neighbours: 0, repeat: 1, popularity: 0}", "blend.collaborative"),
     ],
 )  # fmt: skip
 def test_a_bad_configuration_is_named(tmp_path: Path, text: str, words: str) -> None:

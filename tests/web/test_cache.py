@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 
-from recsvc.store import memory
+from recsvc.store import memory, placements, rules
 from tests.conftest import Place, Valkey, worker
 
 LIST = "/v1/customers/c3/recommendations"
@@ -17,7 +17,7 @@ LIST = "/v1/customers/c3/recommendations"
 
 @pytest.fixture
 def client(place: Place, valkey: Valkey) -> Any:
-    client = worker(place, redis_url=valkey.url, rate_per_second=0)
+    client = worker(place, redis_url=valkey.url, rate_per_second=0, redis_timeout_ms=1000)
     yield client
     client.application.extensions["recsvc"].current.stop()
 
@@ -127,16 +127,13 @@ def test_what_this_process_holds_is_bounded(client: Any, monkeypatch: pytest.Mon
 
 def _old(client: Any, direct: Any) -> int:
     """Let everything in Redis be in the last tenth of its time. Returns how many there were."""
-    keys = [key for key in direct.scan_iter(match="recsvc:*") if direct.type(key) == b"string"]
-    count = 0
+    keys = _lists(direct)
     for key in keys:
-        header, found, body = direct.get(key).partition(b"\n")
-        if found and header.startswith(b"["):
-            parts = header[1:-1].rsplit(b",", 1)
-            direct.set(key, b"[" + parts[0] + b"," + str(time.time() - 1).encode() + b"]\n" + body, ex=60)
-            count += 1
+        header, _, body = direct.get(key).partition(b"\n")
+        parts = header[1:-1].rsplit(b",", 1)
+        direct.set(key, b"[" + parts[0] + b"," + str(time.time() - 1).encode() + b"]\n" + body, ex=60)
     _forget(client)
-    return count
+    return len(keys)
 
 
 def test_an_old_answer_is_made_anew_by_one_request_while_the_others_have_it(client: Any, valkey: Valkey) -> None:
@@ -144,7 +141,7 @@ def test_an_old_answer_is_made_anew_by_one_request_while_the_others_have_it(clie
     shop = client.application.extensions["recsvc"]
     with redis.Redis.from_url(valkey.url) as direct:
         assert _old(client, direct) == 1
-        key = next(one for one in direct.scan_iter() if direct.type(one) == b"string" and direct.strlen(one) > 1000)
+        key = _lists(direct)[0]
         with shop.flights.join(key.decode()):  # somebody makes it anew just now
             reply = client.get(LIST)
             assert reply.headers["X-Cache"] == "stale" and reply.data == first.data
@@ -180,7 +177,37 @@ def test_every_list_has_its_own_time_to_live(client: Any, valkey: Valkey) -> Non
     for n in range(40):
         client.get(f"/v1/customers/c{n}/recommendations")
     with redis.Redis.from_url(valkey.url) as direct:
-        lists = [direct.pttl(key) for key in direct.scan_iter() if direct.type(key) == b"string"]
-    assert all(one > 0 for one in lists)
-    times = sorted(one for one in lists if one < 700_000)
-    assert times[0] > 500_000 and times[-1] < 661_000 and times[-1] - times[0] > 30_000
+        assert all(direct.pttl(key) > 0 for key in direct.scan_iter())
+        times = sorted(direct.pttl(key) for key in _lists(direct))
+    assert len(times) == 40 and times[0] > 500_000 and times[-1] < 661_000 and times[-1] - times[0] > 30_000
+
+
+def _lists(direct: Any) -> list[bytes]:
+    """Return the keys of answers: those of revisions and leases are short."""
+    return [key for key in direct.scan_iter() if direct.type(key) == b"string" and direct.strlen(key) > 500]
+
+
+def _decide(client: Any, table: Any, row: dict[str, Any]) -> None:
+    shop = client.application.extensions["recsvc"]
+    blank = {column.name: None for column in table.columns}
+    shop.write(lambda connection: rules.put(connection, table, {**blank, **row}))
+    shop.current.refresh(time.time())
+
+
+@pytest.mark.parametrize("near", [True, False])
+def test_a_rule_counts_at_once_on_cached_lists(client: Any, near: bool) -> None:
+    first = _ids(_warm(client))[0]
+    rule = {"rule_id": "away", "action": "exclude", "match": {"item_id": first}, "priority": 0}
+    _decide(client, rules.rules, rule)
+    near or _forget(client)
+    assert client.get(LIST).headers["X-Cache"] == "miss"
+
+
+_CART = {"placement_id": "cart", "filters": {}, "max_per": {}, "fields": [], "cache_seconds": 30, "shared": False}
+
+
+def test_a_placement_says_how_long_its_lists_are_cached(client: Any, valkey: Valkey) -> None:
+    _decide(client, placements.placements, _CART)
+    client.get(f"{LIST}?placement=cart")
+    with redis.Redis.from_url(valkey.url) as direct:
+        assert [20 <= direct.ttl(key) <= 33 for key in _lists(direct)] == [True]

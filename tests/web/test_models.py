@@ -79,6 +79,21 @@ def test_a_damaged_model_is_not_taken_into_use(client: Any, place: Place) -> Non
     assert client.get("/v1/models").json["refused"] == []
 
 
+def test_a_damaged_version_is_listed_as_damaged(client: Any, place: Place) -> None:
+    root = place.settings.artifact_root
+    new = _another(root)
+    path = root / new / "factors.npy"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    short, old = client.get("/v1/models").json["models"]
+    assert "factors: the file has another size" in short["problem"] and old["problem"] is None
+    assert short["metrics"] == old["metrics"]
+    path.unlink()
+    assert "factors.npy: No such file" in client.get("/v1/models").json["models"][0]["problem"]
+    path.write_bytes(whole)
+    assert client.get("/v1/models").json["models"][0]["problem"] is None
+
+
 def test_what_cannot_be_read_is_listed_with_the_reason(client: Any, place: Place) -> None:
     root = place.settings.artifact_root
     new = _another(root)

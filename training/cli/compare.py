@@ -21,11 +21,11 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")] = False,
 ) -> None:
     """Show two published versions side by side: metrics, configuration, lists, items and customers."""
-    from recsvc import artifact
+    from recsvc.store import published
     from training import compare as versions
 
-    root = load_settings().artifact_root
-    found = versions.compare(*(artifact.read(root, versions.resolve(root, name)) for name in (a, b)))
+    store = published.opened(load_settings())
+    found = versions.compare(*(store.fetch(versions.resolve(store, name)) for name in (a, b)))
     if as_json:
         typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
         return

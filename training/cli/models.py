@@ -49,6 +49,10 @@ def models(as_json: _Json = False) -> None:
 def promote(version: Annotated[str, typer.Argument(help="A version, as `models` shows it.")]) -> None:
     """Take a version into use once it is verified. Services do so at their next look."""
     store = _opened()
+    if version == "current":
+        in_use = store.names()[0]
+        told = f"{in_use} is in use already" if in_use else "nothing is in use"
+        raise InvalidRequest(f"current: {told}; name a version, as `models` shows it")
     with held(store.root):
         _verified(store, version)
         store.use(version)
@@ -91,7 +95,7 @@ def _cells(one: dict[str, Any]) -> list[str]:
     low, high = metrics.get("ndcg@10_low"), metrics.get("ndcg@10_high")
     return [
         one["version"],
-        "yes" if one["current"] else "",
+        ", ".join([*(["yes"] if one["current"] else []), *(["damaged"] if one["problem"] else [])]),
         "–" if at is None else time.strftime("%Y-%m-%d %H:%M", time.gmtime(at)),
         "–" if age is None else _age(age),
         one["ordering"] or "–",

@@ -16,14 +16,14 @@ def report(
     out: Annotated[Path | None, typer.Option(help="The file to write; default: report-VERSION.html here.")] = None,
 ) -> None:
     """Write one HTML file about a published version, for a pull request or for a shop's engineer."""
-    from recsvc import artifact
+    from recsvc.store import published
     from training import compare
     from training.report import page
 
-    root = load_settings().artifact_root
-    chosen = compare.resolve(root, version)
+    store = published.opened(load_settings())
+    chosen = compare.resolve(store, version)
     path = out or Path(f"report-{chosen}.html")
-    text = page.render(artifact.read(root, chosen))
+    text = page.render(store.fetch(chosen))
     try:
         path.write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:
