@@ -88,6 +88,7 @@ class Source(StrEnum):
 
     PERSONAL = "personal"
     LIVE = "live"
+    SESSION = "session"
     FALLBACK = "fallback"
 
 

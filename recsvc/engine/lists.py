@@ -156,6 +156,16 @@ def _tell_session(reasons: Reasons, rows: Array, brought: Proposals, scores: Arr
         reasons.cited[at], reasons.shares[at] = cited, score / scores[at]
 
 
+def scored(model: Model, history: History, rows: Array) -> Array:
+    """Return (c,) float32: what a customer's history says of some items; without one, what sells."""
+    if not len(rows) or not history.liked.any():
+        return np.asarray(model.log_popularity[rows])
+    proposed = ranking.propose(model, [history])[0]
+    if model.ranked:
+        return ranking.ranked(model, history, proposed, rows)
+    return ranking.blended(model, history, proposed)[rows]
+
+
 def finished(model: Model, customer_row: int) -> Listed:
     """Return the list that training finished for a known customer. Still to be passed through `visible`."""
     a = model.a

@@ -16,7 +16,9 @@ import msgspec
 
 from recsvc import metrics
 from recsvc.concepts import Generator, Reason, Source
+from recsvc.engine import filters
 from recsvc.engine.eligibility import Shelf
+from recsvc.engine.filters import Filter
 from recsvc.engine.model import Model
 from recsvc.flows import cached, replies, stamps, texts
 from recsvc.flows.cached import Look
@@ -33,10 +35,10 @@ from recsvc.store.memory import Entry
 @dataclass(frozen=True, slots=True)
 class Ask:
     """One question. placement: as the reply names it. customer_id: None for what is the same for everybody.
-    item_id: what the list is about. For the list of a shop without a model: limit, category, exclude; with `popular`
-    False that list is empty. asked: whatever else was asked. keep: whether the answer may be cached; one with chance in
-    it may not. Every field is part of the name under which the answer is cached; the customer is part of the key before
-    it."""
+    item_id: what the list is about. For the list of a shop without a model: limit, category, exclude, wanted, offset;
+    with `popular` False that list is empty. asked: whatever else was asked. keep: whether the answer may be cached; one
+    with chance in it may not. Every field is part of the name under which the answer is cached; the customer is part of
+    the key before it."""
 
     placement: str
     customer_id: str | None
@@ -46,6 +48,8 @@ class Ask:
     popular: bool = True
     item_id: str | None = None
     window_days: int | None = None
+    wanted: Filter | None = None
+    offset: int = 0
     asked: Any = None
     keep: bool = True
 
@@ -74,7 +78,8 @@ def answer(shop: Shop, ask: Ask, make: Make) -> Answer:
     """Return the cached answer when it stands, else make it and keep it."""
     snapshot, now = at_hand(shop)
     if snapshot.model is None or snapshot.shelf is None:
-        return _without_model(shop, snapshot, now, ask)
+        reply, degraded = without_model(shop, snapshot, now, ask)
+        return Answer(replies.encode(reply), "miss", degraded, Source.FALLBACK.value)
     view = View(shop, snapshot, snapshot.model, snapshot.shelf, now)
     if snapshot.state.copied:  # what was cached before this worker's start cannot be declared void now
         return replace(_make(view, ask, make, None).answer, degraded=("database",))
@@ -154,8 +159,9 @@ def _found(look: Look, ask: Ask, entry: Entry, cache: str) -> Answer:
     return Answer(entry.body, cache, away, entry.stamp.source, entry.stamp.etag, ask.name)
 
 
-def _without_model(shop: Shop, snapshot: Snapshot, now: float, ask: Ask) -> Answer:
-    """Return what sells, as the store had it at most a minute ago; else what is in the catalogue. Nothing is cached."""
+def without_model(shop: Shop, snapshot: Snapshot, now: float, ask: Ask) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return what sells, as the store had it at most a minute ago; else what is in the catalogue; and what was away.
+    Nothing is cached."""
     degraded: tuple[str, ...] = ("model",)
     catalogue = snapshot.catalogue.items
     ranked: list[tuple[str, int]] = []
@@ -169,16 +175,20 @@ def _without_model(shop: Shop, snapshot: Snapshot, now: float, ask: Ask) -> Answ
     items: list[dict[str, Any]] = []
     for item_id, count in ranked:
         one = catalogue[item_id]
-        if len(items) == ask.limit:
+        if len(items) == ask.offset + ask.limit:
             break
         if one.sensitive or item_id in ask.exclude or item_id == ask.item_id or not may_show(one, now):
             continue
+        if ask.wanted is not None and not filters.matches(ask.wanted, one):
+            continue
         if ask.category is None or ask.category in one.categories:
             items.append(replies.item(snapshot, item_id, float(count), Generator.POPULARITY.value, dict(reason)))
-    reply = replies.envelope(snapshot, now, ask.placement, ask.customer_id, Source.FALLBACK, "bestsellers", items)
+    reply = replies.envelope(
+        snapshot, now, ask.placement, ask.customer_id, Source.FALLBACK, "bestsellers", items[ask.offset :], ask.offset
+    )
     if ask.item_id is not None:
         reply["item_id"] = ask.item_id
-    return Answer(replies.encode(reply), "miss", degraded, Source.FALLBACK.value)
+    return reply, degraded
 
 
 def may_show(item: Any, now: float) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,25 +41,54 @@ class Known:
     away: bool = False
 
 
-def look_up(engine: sa.Engine, snapshot: Snapshot, customer_id: str, now: float) -> Known:
-    """Return what is known of a customer. Never fails: without the store, the model's word stands."""
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An interaction that is not stored, under the names of the store. occurred_at: microseconds since 1970."""
+
+    item_id: str
+    kind: str
+    occurred_at: int
+    stars: int | None = None
+    reason: str | None = None
+    order_id: str | None = None
+
+
+def look_up(
+    engine: sa.Engine, snapshot: Snapshot, customer_id: str | None, now: float, doing: Sequence[Event] = ()
+) -> Known:
+    """Return what is known of a customer. Never fails: without the store, the model's word stands.
+
+    Args:
+        customer_id: None for somebody without a name.
+        doing: what they did that is not stored.
+    """
     model = snapshot.model
     assert model is not None
+    if customer_id is None:
+        return _with(model, Known(-1, EMPTY, False, 0, NOTHING, EMPTY.item_rows), list(doing), now)
     if digest(customer_id) in snapshot.catalogue.unprofiled:
         return Known(-1, EMPTY, False, 0, NOTHING, EMPTY.item_rows)
     row = customer_row(model, hash_customer(customer_id, snapshot.state.facts.customer_secret))
     history = own_history(model, row) if row >= 0 else EMPTY
     if snapshot.state.copied:  # not even asked: where nobody can say how long it takes, a list need not wait
-        return Known(row, history, False, 0, NOTHING, _bought_lately(history, now), away=True)
+        known = Known(row, history, False, 0, NOTHING, _bought_lately(history, now), away=True)
+        return _with(model, known, list(doing), now) if doing else known
     try:
         recent = interactions.since(engine, customer_id, seen_until(snapshot))
     except sa.exc.SQLAlchemyError:
-        return Known(row, history, False, 0, NOTHING, _bought_lately(history, now), away=True)
-    events = _events(model, recent.rows)
-    history = merge(history, events, model.decay)
-    session = _session(model, recent.rows, now)
+        known = Known(row, history, False, 0, NOTHING, _bought_lately(history, now), away=True)
+        return _with(model, known, list(doing), now) if doing else known
+    known = Known(row, history, False, recent.revision, NOTHING, history.item_rows)
+    return _with(model, known, [*recent.rows, *doing], now)
+
+
+def _with(model: Model, known: Known, rows: list[Any], now: float) -> Known:
+    """Return what is known of somebody with what they did since."""
+    events = _events(model, rows)
+    history = merge(known.history, events, model.decay)
+    session = _session(model, rows, now)
     settled = np.concatenate([session.item_rows[session.in_cart], _bought_lately(history, now)])
-    return Known(row, history, bool(len(events.item_rows)), recent.revision, session, settled)
+    return Known(known.row, history, bool(len(events.item_rows)), known.revision, session, settled, known.away)
 
 
 def seen_until(snapshot: Snapshot) -> int:

@@ -24,7 +24,7 @@ class _Item(msgspec.Struct):
 
 
 class _List(msgspec.Struct):
-    """Any reply: one list, or what holds several."""
+    """Any reply: one list, or what holds several as blocks."""
 
     recommendation_id: str = ""
     customer_id: str | None = None
@@ -33,6 +33,7 @@ class _List(msgspec.Struct):
     source: str = ""
     fallback: str | None = None
     items: list[_Item] = []
+    blocks: list[_List] = []
 
 
 _DECODER = msgspec.json.Decoder(_List)
@@ -57,7 +58,11 @@ def lists_in(current: Current, body: bytes) -> list[tuple[ListLine, str | None]]
 
     Who wants no profile is nobody here.
     """
-    reply = _DECODER.decode(body)
+    whole = _DECODER.decode(body)
+    return [found for reply in (whole, *whole.blocks) for found in _line(current, reply)]
+
+
+def _line(current: Current, reply: _List) -> list[tuple[ListLine, str | None]]:
     if not reply.recommendation_id or not reply.placement:
         return []
     slots = [one.slot for one in reply.items]

@@ -19,8 +19,8 @@ from recsvc.engine.eligibility import Shelf
 from recsvc.engine.lists import Listed
 from recsvc.engine.query import ENOUGH, POOL, Query
 from recsvc.flows import customers, questions, replies
-from recsvc.flows.answers import Ask, View, answer
-from recsvc.flows.customers import Known
+from recsvc.flows.answers import View, answer
+from recsvc.flows.customers import Event, Known
 from recsvc.flows.questions import Question
 from recsvc.flows.replies import Answer
 from recsvc.flows.shop import Shop
@@ -29,14 +29,18 @@ from recsvc.store import customers as customers_store
 _BESTSELLER_DAYS = 28
 
 
-def recommendations(shop: Shop, customer_id: str, question: Question) -> Answer:
-    """Return the personal list of a customer."""
+def recommendations(shop: Shop, customer_id: str | None, question: Question, doing: tuple[Event, ...] = ()) -> Answer:
+    """Return the personal list of a customer, or of a session that has no name.
+
+    Args:
+        doing: what they did that nobody has stored; it counts for this answer only.
+    """
 
     def make(view: View) -> tuple[dict[str, Any], Known]:
-        known = customers.look_up(shop.engine, view.snapshot, customer_id, view.now)
+        known = customers.look_up(shop.engine, view.snapshot, customer_id, view.now, doing)
         return composed(view, known, customer_id, question), known
 
-    return answer(shop, _ask(customer_id, question), make)
+    return answer(shop, question.ask(customer_id, keep=not doing), make)
 
 
 def composed(view: View, known: Known, customer_id: str | None, question: Question) -> dict[str, Any]:
@@ -49,19 +53,10 @@ def composed(view: View, known: Known, customer_id: str | None, question: Questi
         chosen = _choose(view, known, customer_id, asked, at_hand=False)
         listed = _arranged(view, chosen, asked, seed)
     items = replies.items_of(view.snapshot, listed, known.history, locale=question.locale)
-    if question.fields:
-        for one in items:
-            one["fields"] = {name: one["fields"][name] for name in question.fields}
+    items = questions.told(question, items)
     return replies.envelope(
-        view.snapshot, view.now, question.placement, customer_id, chosen.source, chosen.fallback, items
+        view.snapshot, view.now, question.placement, customer_id, chosen.source, chosen.fallback, items, asked.offset
     )
-
-
-def _ask(customer_id: str | None, question: Question) -> Ask:
-    return Ask(
-        question.placement, customer_id, question.limit, exclude=question.exclude, asked=question.special,
-        keep=question.settled,
-    )  # fmt: skip
 
 
 def _seed(view: View, known: Known, customer_id: str | None) -> int:
@@ -104,7 +99,7 @@ def _choose(view: View, known: Known, customer_id: str | None, asked: Query, at_
         if at_hand and len(done.rows) >= asked.enough:
             return _Chosen(done, len(done.rows), Source.PERSONAL, at_hand=not asked.plain)
     if known.history.liked.any():
-        source = Source.LIVE if known.fresh else Source.PERSONAL
+        source = Source.SESSION if customer_id is None else Source.LIVE if known.fresh else Source.PERSONAL
         listed = lists.personal(view.model, known.history, shelf, without, asked.depth, known.session, view.now)
         if done is not None:
             listed = done.then(listed)

@@ -9,10 +9,11 @@ from typing import Any, Final
 import numpy as np
 
 from recsvc.artifact import Array
-from recsvc.engine import arrange
+from recsvc.engine import arrange, filters
+from recsvc.engine.filters import Filter
 from recsvc.engine.lists import Listed
 from recsvc.engine.query import Query
-from recsvc.flows.answers import View
+from recsvc.flows.answers import Ask, View
 from recsvc.flows.shop import Shop
 
 SHOWN: Final = ("title", "brand", "categories", "price_cents", "currency")
@@ -23,7 +24,7 @@ CAPPED: Final = ("brand", "category")
 class Question:
     """A question in the caller's words.
 
-    exclude: item ids. category: the names of categories, of which an item must be in one.
+    exclude: item ids. wanted: the filter of items, None for all.
     fields: what of each item is told; all of `SHOWN` when empty. max_per: (brand or category, how many) at most; of a
     category, the narrowest of an item counts.
     """
@@ -32,7 +33,7 @@ class Question:
     limit: int = 10
     offset: int = 0
     exclude: tuple[str, ...] = ()
-    category: tuple[str, ...] = ()
+    wanted: Filter | None = None
     fields: tuple[str, ...] = ()
     diversity: float = 0.0
     max_per: tuple[tuple[str, int], ...] = ()
@@ -41,11 +42,13 @@ class Question:
     locale: str | None = None
     channel: str | None = None
 
-    @property
-    def special(self) -> Any:
-        """All that is beyond placement, limit and exclude, for the name of the answer; None where there is nothing."""
-        rest = replace(self, placement="home", limit=10, exclude=(), channel=None)
-        return None if rest == _PLAIN else rest
+    def ask(self, customer_id: str | None, keep: bool = True) -> Ask:
+        """Return this question as it is answered and kept. keep: whether nothing else went into the answer."""
+        rest = replace(self, placement="home", limit=10, offset=0, exclude=(), wanted=None, channel=None)
+        return Ask(
+            self.placement, customer_id, self.limit, exclude=self.exclude, wanted=self.wanted, offset=self.offset,
+            asked=None if rest == _PLAIN else rest, keep=keep and self.settled,
+        )  # fmt: skip
 
     @property
     def settled(self) -> bool:
@@ -75,18 +78,42 @@ def query(view: View, question: Question) -> Query:
     return Query(
         question.limit, question.offset,
         np.array([rows[one] for one in question.exclude if one in rows], np.int64),
-        among(view, question), question.min_relevance, question.diversity, caps, question.explore,
+        among(view, question.wanted), question.min_relevance, question.diversity, caps, question.explore,
     )  # fmt: skip
 
 
-def among(view: View, question: Question) -> Array | None:
-    """Return (n,) bool, the items asked for; None for all."""
-    if not question.category:
+def read(given: str | dict[str, Any] | None) -> Filter | None:
+    """Return the filter that JSON text or a JSON object holds.
+
+    Raises:
+        InvalidRequest: it is none; names the place in it.
+    """
+    if given is None:
         return None
-    chosen = np.zeros(view.model.n_items, bool)
-    for name in question.category:
-        chosen[view.snapshot.categories.get(name, np.empty(0, np.int32))] = True
-    return chosen
+    found = filters.parse_text(given) if isinstance(given, str) else filters.parse(given)
+    return None if found == filters.EVERYTHING else found
+
+
+def either(wanted: Filter | None, categories: Sequence[str]) -> Filter | None:
+    """Return a filter that also asks for one of some categories, when there are any; None where all items will do."""
+    parts = [] if wanted is None else [wanted]
+    if categories:
+        parts.append(Filter("in", "category", tuple(categories)))
+    return Filter("all", parts=tuple(parts)) if len(parts) > 1 else next(iter(parts), None)
+
+
+def among(view: View, wanted: Filter | None) -> Array | None:
+    """Return (n,) bool, the items asked for; None for all."""
+    assert view.snapshot.traits is not None
+    return None if wanted is None else filters.mask(wanted, view.snapshot.traits)
+
+
+def told(question: Question, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the items of a reply with the fields that were asked for."""
+    if question.fields:
+        for one in items:
+            one["fields"] = {name: one["fields"][name] for name in question.fields}
+    return items
 
 
 def traits(view: View, listed: Listed, asked: Query) -> arrange.Traits:

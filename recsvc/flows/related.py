@@ -12,10 +12,11 @@ from recsvc.engine.eligibility import Shelf
 from recsvc.engine.lists import Listed
 from recsvc.engine.model import Model
 from recsvc.errors import NotFound
-from recsvc.flows import customers, replies, texts
-from recsvc.flows.answers import Ask, View, answer
+from recsvc.flows import customers, questions, replies, texts
+from recsvc.flows.answers import View, answer
 from recsvc.flows.customers import Known
 from recsvc.flows.popular import among
+from recsvc.flows.questions import Question
 from recsvc.flows.replies import Answer
 from recsvc.flows.shop import Shop
 from recsvc.intake import shorten
@@ -37,18 +38,21 @@ _SIMILAR = Kind("similar", lists.similar, texts.ALSO_BOUGHT)
 _TOGETHER = Kind("bought_together", lists.bought_together)
 
 
-def similar(shop: Shop, item_id: str, customer_id: str | None, limit: int) -> Answer:
+def similar(shop: Shop, item_id: str, customer_id: str | None, question: Question) -> Answer:
     """Return items whose buyers are most like this item's buyers."""
-    return _around(shop, _SIMILAR, item_id, customer_id, limit)
+    return _around(shop, _SIMILAR, item_id, customer_id, question)
 
 
-def bought_together(shop: Shop, item_id: str, customer_id: str | None, limit: int) -> Answer:
+def bought_together(shop: Shop, item_id: str, customer_id: str | None, question: Question) -> Answer:
     """Return items found in the same order."""
-    return _around(shop, _TOGETHER, item_id, customer_id, limit)
+    return _around(shop, _TOGETHER, item_id, customer_id, question)
 
 
-def _around(shop: Shop, kind: Kind, item_id: str, customer_id: str | None, limit: int) -> Answer:
+def _around(shop: Shop, kind: Kind, item_id: str, customer_id: str | None, question: Question) -> Answer:
     """Return a list around an item; what sells in its category where too few customers have bought it.
+
+    Args:
+        question: its limit, exclude, wanted, fields and locale.
 
     Raises:
         NotFound: the catalogue does not have the item, or not any more.
@@ -60,18 +64,27 @@ def _around(shop: Shop, kind: Kind, item_id: str, customer_id: str | None, limit
         known = None
         if customer_id is not None:
             known = customers.look_up(shop.engine, view.snapshot, customer_id, view.now)
-        shelf = _without_refused(view.shelf, known)
+        shelf, limit = _narrowed(view, _without_refused(view.shelf, known), question), question.limit
         row = view.model.rows.get(item_id)
         listed = None if row is None else kind.find(view.model, row, shelf, limit)
         text, source, fallback = kind.text, Source.PERSONAL, None
         if listed is None or not len(listed.rows):
             listed, text = _popular(view, shelf, item_id, limit), texts.POPULAR_IN
             source, fallback = Source.FALLBACK, "bestsellers"
-        items = replies.items_of(view.snapshot, listed, text=text)
+        items = questions.told(question, replies.items_of(view.snapshot, listed, text=text, locale=question.locale))
         reply = replies.envelope(view.snapshot, view.now, kind.name, customer_id, source, fallback, items)
         return {**reply, "item_id": item_id}, known
 
-    return answer(shop, Ask(kind.name, customer_id, limit, item_id=item_id), make)
+    return answer(shop, replace(question.ask(customer_id), placement=kind.name, item_id=item_id), make)
+
+
+def _narrowed(view: View, shelf: Shelf, question: Question) -> Shelf:
+    asked = questions.query(view, question)
+    if asked.among is None and not len(asked.without):
+        return shelf
+    is_open = shelf.open.copy() if asked.among is None else shelf.open & asked.among
+    is_open[asked.without] = False
+    return replace(shelf, open=is_open)
 
 
 def _without_refused(shelf: Shelf, known: Known | None) -> Shelf:

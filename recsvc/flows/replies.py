@@ -60,10 +60,10 @@ def encode(value: dict[str, Any]) -> bytes:
 
 def envelope(
     snapshot: Snapshot, now: float, placement: str, customer_id: str | None, source: Source, fallback: str | None,
-    items: list[dict[str, Any]],
+    items: list[dict[str, Any]], offset: int = 0,
 ) -> dict[str, Any]:  # fmt: skip
-    """Return the reply of a list; slots are numbered here."""
-    for slot, item in enumerate(items, 1):
+    """Return the reply of a list; slots are numbered here, from the one behind `offset`."""
+    for slot, item in enumerate(items, offset + 1):
         item["slot"] = slot
     return {
         "recommendation_id": new_id(), "customer_id": customer_id, "placement": placement,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, TypeVar, get_origin
+from typing import IO, Any, TypeVar, get_origin
 from urllib.parse import unquote_to_bytes
 
 from flask import request
@@ -31,7 +31,8 @@ M = TypeVar("M", bound=BaseModel)
 class Route:
     """One row of the API. `path` is as OpenAPI writes it; `query`, `body` and `reply` are pydantic models.
     scope: what a key must have, None where no key is needed. content: the reply's media type without a model.
-    many: the body may also be an array, or lines. patch: the body may hold any of the fields."""
+    many: the body may also be an array, or lines. patch: the body may hold any of the fields.
+    writes: whether a body is stored; else it is a question."""
 
     method: str
     path: str
@@ -43,6 +44,7 @@ class Route:
     reply: type[BaseModel] | None = None
     content: str = "application/json"
     many: bool = False
+    writes: bool = True
     patch: bool = False
 
 
@@ -98,19 +100,24 @@ def body_bytes() -> bytes:
 
 
 def ndjson_lines() -> Iterator[list[bytes]]:
-    """Yield the lines of an NDJSON body in chunks of 500, however long the body is.
+    """Return the lines of an NDJSON body in chunks of 500, however long the body is.
 
-    A line over 1 MiB is cut after one byte more: who reads it sees by its length that it is not whole.
+    They are read when they are asked for, which may be after the request's own context has ended. A line over 1 MiB is
+    cut after one byte more: who reads it sees by its length that it is not whole.
 
     Raises:
         Unsupported: the body is compressed.
     """
     _uncompressed()
+    return _chunks(request.stream)
+
+
+def _chunks(stream: IO[bytes]) -> Iterator[list[bytes]]:
     chunk: list[bytes] = []
-    while line := _read(lambda: request.stream.readline(MAX_BODY + 1)):
+    while line := _read(lambda: stream.readline(MAX_BODY + 1)):
         chunk.append(line)
         while len(line) > MAX_BODY and not line.endswith(b"\n"):
-            line = _read(lambda: request.stream.readline(MAX_BODY + 1))
+            line = _read(lambda: stream.readline(MAX_BODY + 1))
         if len(chunk) == _CHUNK:
             yield chunk
             chunk = []

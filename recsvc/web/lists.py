@@ -8,11 +8,11 @@ from recsvc.flows import exposures, lists, offers, popular, related
 from recsvc.flows.questions import split
 from recsvc.flows.replies import Answer
 from recsvc.flows.shop import Shop
-from recsvc.web import hot
-from recsvc.web.contract import Route, read_query
+from recsvc.web import hot, questions
+from recsvc.web.contract import Route, read_body, read_query
 from recsvc.web.outputs import ListReply, OffersReply, RelatedReply
-from recsvc.web.questions import RecommendationsQuery, question
-from recsvc.web.schemas import OffersQuery, RelatedQuery, WindowQuery
+from recsvc.web.questions import RecommendationsBody, RecommendationsQuery, RelatedQuery
+from recsvc.web.schemas import OffersQuery, WindowQuery
 
 
 def shop() -> Shop:
@@ -25,20 +25,31 @@ def shop() -> Shop:
 def recommendations(customer_id: str) -> Response:
     """Answer a customer's personal list."""
     query = read_query(RecommendationsQuery)
-    asked = question(query, split(shop(), query.exclude))
-    return reply(lists.recommendations(shop(), customer_id, asked))
+    asked = questions.question(query, split(shop(), query.exclude))
+    return reply(lists.recommendations(shop(), customer_id, asked), asked.channel)
+
+
+def post_recommendations() -> Response:
+    """Answer a question sent as an object."""
+    body = read_body(RecommendationsBody)
+    on = body.context.item_id if body.context is not None else None
+    asked = questions.question(body, body.exclude if on is None else [*body.exclude, on])
+    doing = questions.events(body.session, body.items, on, shop().clock())
+    return reply(lists.recommendations(shop(), body.customer_id, asked, doing), asked.channel)
 
 
 def similar(item_id: str) -> Response:
     """Answer similar items."""
     query = read_query(RelatedQuery)
-    return reply(related.similar(shop(), item_id, query.customer_id, query.limit))
+    asked = questions.related(query, split(shop(), query.exclude))
+    return reply(related.similar(shop(), item_id, query.customer_id, asked))
 
 
 def bought_together(item_id: str) -> Response:
     """Answer items of the same orders."""
     query = read_query(RelatedQuery)
-    return reply(related.bought_together(shop(), item_id, query.customer_id, query.limit))
+    asked = questions.related(query, split(shop(), query.exclude))
+    return reply(related.bought_together(shop(), item_id, query.customer_id, asked))
 
 
 def trending() -> Response:
@@ -85,6 +96,8 @@ _CUSTOMER = "/v1/customers/{customer_id}"
 ROUTES = [
     Route("GET", f"{_CUSTOMER}/recommendations", "A customer's personal list", recommendations, scope="storefront",
           query=RecommendationsQuery, reply=ListReply),
+    Route("POST", "/v1/recommendations", "The list of a customer or a session, for what they are doing now",
+          post_recommendations, scope="storefront", body=RecommendationsBody, reply=ListReply, writes=False),
     Route("GET", f"{_CUSTOMER}/offers", "Offers valid now, ordered by what the customer buys", customer_offers,
           scope="storefront", query=OffersQuery, reply=OffersReply),
     Route("GET", "/v1/items/{item_id}/similar", "Items whose buyers are most like this item's", similar,

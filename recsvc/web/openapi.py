@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from recsvc import __version__
-from recsvc.web import catalogue, health, interactions, lists, models, repeat, timing
+from recsvc.web import catalogue, health, interactions, lists, models, repeat, several, timing
 from recsvc.web.contract import Route
 from recsvc.web.outputs import Problem
 from recsvc.web.schemas import ID_SCHEMA
@@ -36,6 +36,7 @@ ROUTES: list[Route] = [
     *lists.ROUTES,
     *repeat.ROUTES,
     *timing.ROUTES,
+    *several.ROUTES,
     *interactions.ROUTES,
     *catalogue.ROUTES,
     *models.ROUTES,
@@ -117,7 +118,7 @@ def _responses(route: Route) -> dict[str, Any]:
                      "503": "The database is away, and nothing was kept; send it again."}  # fmt: skip
     if "{item_id}" in route.path or "{offer_id}" in route.path or (route.path == "/v1/customers/{customer_id}"):
         statuses["404"] = "There is none of that id."
-    if route.body or route.method == "DELETE":
+    if (route.body and route.writes) or route.method == "DELETE":
         statuses |= {"409": "The idempotency key was used with another body.",
                      "503": "Nothing was kept; send it again."}  # fmt: skip
     if "{version}" in route.path:
@@ -143,7 +144,7 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
         {"name": name, "in": "path", "required": True, "schema": ID_SCHEMA}
         for name in re.findall(r"\{(\w+)\}", route.path)
     ]
-    if route.body or route.method == "DELETE":
+    if (route.body and route.writes) or route.method == "DELETE":
         text = "Sent again with the same body, the answer is the same and nothing happens twice."
         found.append({"name": "Idempotency-Key", "in": "header", "schema": ID_SCHEMA, "description": text})
     if route.query is None:

@@ -76,7 +76,7 @@ class ListReply(Out):
     placement: str
     model_version: str | None
     variant: str
-    source: Literal["personal", "live", "fallback"]
+    source: Literal["personal", "live", "session", "fallback"]
     fallback: str | None
     generated_at: datetime
     items: list[ItemOut]

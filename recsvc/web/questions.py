@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from recsvc import intake
-from recsvc.flows.questions import CAPPED, SHOWN, Question
-from recsvc.web.schemas import _INTEGRAL, Channel, Id, In, Limit, Placement, Text, _whole, _whole_schema
+from recsvc.flows.customers import Event
+from recsvc.flows.questions import CAPPED, SHOWN, Question, either, read
+from recsvc.web.schemas import (
+    _INTEGRAL,
+    Channel,
+    Id,
+    In,
+    InteractionBody,
+    Limit,
+    Placement,
+    Text,
+    _whole,
+    _whole_schema,
+)
 
 _NUMBER: Final = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,330})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
 _CAP: Final = re.compile(rf"({'|'.join(CAPPED)}):([1-9][0-9]?|100)", re.ASCII)
-_LAST: Final = 900
+LAST: Final = 900
 
 
 def _part(value: object) -> float:
@@ -58,7 +71,7 @@ Locale = Annotated[
     str, Field(pattern=r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,4}$"),
     Field(description="The language of the reasons, as pt or pt-BR; English for what is not spoken here."),
 ]  # fmt: skip
-Offset = Annotated[int, _whole(0, _LAST), _whole_schema(0, _LAST, "How many of the first items to pass over.")]
+Offset = Annotated[int, _whole(0, LAST), _whole_schema(0, LAST, "How many of the first items to pass over.")]
 Diversity = Annotated[
     float,
     BeforeValidator(_part),
@@ -68,6 +81,9 @@ Relevance = Annotated[
     float, BeforeValidator(_part), _part_schema("Leave out what scores below this part of the best of the list.")
 ]
 Explore = Annotated[float, BeforeValidator(_part), _part_schema("The share of slots that is filled by chance.")]
+
+
+Some = Annotated[int, Field(ge=1, le=100), _INTEGRAL]
 
 
 class Asked(In):
@@ -81,40 +97,82 @@ class Asked(In):
     channel: Channel | None = None
 
 
+Exclude = Annotated[tuple[Id, ...], Field(description="Item ids to leave out; repeat it, or separate by commas.")]
+FilterText = Annotated[Text, Field(description="A filter as JSON.")]
+Shown = Annotated[tuple[FieldNames, ...], Field(description="What to tell of each item; or separated by commas.")]
+
+
 class RecommendationsQuery(Asked):
     """Parameters of recommendations."""
 
     limit: Limit = 10
     offset: Offset = 0
-    exclude: tuple[Id, ...] = Field((), description="Item ids to leave out; repeat it, or separate by commas.")
-    category: tuple[Category, ...] = Field((), description="Only items of this category; repeat it for any of several.")
-    fields: tuple[FieldNames, ...] = Field(
-        (), description="What to tell of each item; repeat it, or separate by commas."
-    )
+    exclude: Exclude = ()
+    category: tuple[Category, ...] = Field((), description="Only items of one of these; repeat it.")
+    filter: FilterText | None = None
+    fields: Shown = ()
     max_per: tuple[Cap, ...] = ()
 
 
-class RecommendationsBody(Asked):
+class RelatedQuery(In):
+    """Parameters of lists around an item."""
+
+    customer_id: Id | None = None
+    limit: Limit = 10
+    exclude: Exclude = ()
+    filter: FilterText | None = None
+    fields: Shown = ()
+    locale: Locale | None = None
+
+
+class SessionIn(InteractionBody):
+    """An interaction that is not stored; whose it is need not be said."""
+
+    model_config = ConfigDict(json_schema_extra={})
+
+
+class ContextIn(In):
+    """Where the list is shown. item_id: what the page is about; it counts as looked at, and is left out."""
+
+    item_id: Id | None = None
+
+
+class QuestionBody(Asked):
     """A question as an object."""
 
-    limit: Annotated[int, Field(ge=1, le=100), _INTEGRAL] = 10
-    offset: Annotated[int, Field(ge=0, le=_LAST), _INTEGRAL] = 0
+    limit: Some = 10
+    offset: Annotated[int, Field(ge=0, le=LAST), _INTEGRAL] = 0
     exclude: list[Id] = Field([], max_length=1000)
     category: list[Category] = Field([], max_length=100)
+    filter: dict[str, Any] | None = None
     fields: list[FieldNames] = Field([], max_length=100)
     max_per: list[Cap] = Field([], max_length=100)
 
 
-def question(asked: RecommendationsQuery | RecommendationsBody, exclude: tuple[str, ...]) -> Question:
-    """Return what was asked, as the flows take it."""
+class RecommendationsBody(QuestionBody):
+    """A question as an object. customer_id: nobody known when missing. session: what they did that was not sent yet;
+    it counts for this answer alone. items: what lies in the cart."""
+
+    customer_id: Id | None = None
+    session: list[SessionIn] = Field([], max_length=1000)
+    items: list[Id] = Field([], max_length=1000)
+    context: ContextIn | None = None
+
+
+def question(asked: RecommendationsQuery | QuestionBody, exclude: Sequence[str]) -> Question:
+    """Return what was asked, as the flows take it.
+
+    Raises:
+        InvalidRequest: the filter is none; names the place in it.
+    """
     caps = [one.split(":") for one in asked.max_per]
     return Question(
         placement=asked.placement,
         limit=asked.limit,
         offset=asked.offset,
-        exclude=exclude,
-        category=tuple(asked.category),
-        fields=tuple(dict.fromkeys(name for names in asked.fields for name in names.split(","))),
+        exclude=tuple(exclude),
+        wanted=either(read(asked.filter), asked.category),
+        fields=names(asked.fields),
         diversity=asked.diversity,
         max_per=tuple((trait, int(most)) for trait, most in caps),
         min_relevance=asked.min_relevance,
@@ -122,3 +180,34 @@ def question(asked: RecommendationsQuery | RecommendationsBody, exclude: tuple[s
         locale=asked.locale,
         channel=asked.channel,
     )
+
+
+def related(asked: RelatedQuery, exclude: Sequence[str]) -> Question:
+    """Return what was asked of a list around an item. Raises as `question`."""
+    return Question(
+        limit=asked.limit, exclude=tuple(exclude), wanted=read(asked.filter), fields=names(asked.fields),
+        locale=asked.locale,
+    )  # fmt: skip
+
+
+def names(given: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of fields, each once."""
+    return tuple(dict.fromkeys(name for several in given for name in several.split(",")))
+
+
+def events(session: list[SessionIn], cart: list[str], on: str | None, now: float) -> tuple[Event, ...]:
+    """Return what somebody did that is not stored: the session, the cart and the item of the page they are `on`."""
+    micro = int(now * 1e6)
+    found = []
+    for one in session:
+        at = micro if one.occurred_at is None else int(one.occurred_at.timestamp() * 1e6)
+        lines: list[Any] = [*one.items] if one.items else [one]
+        found += [
+            Event(line.item_id, one.kind, at, line.stars, line.reason, one.order_id)
+            for line in lines
+            if line.item_id is not None
+        ]
+    found += [Event(item_id, "add_to_cart", micro) for item_id in cart]
+    if on is not None:
+        found.append(Event(on, "view", micro))
+    return tuple(found)

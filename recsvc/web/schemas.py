@@ -114,13 +114,6 @@ class Nothing(In):
     """No parameters."""
 
 
-class RelatedQuery(In):
-    """Parameters of lists around an item."""
-
-    customer_id: Id | None = None
-    limit: Limit = 10
-
-
 class WindowQuery(In):
     """Parameters of trending and bestsellers."""
 

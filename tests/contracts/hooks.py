@@ -1,6 +1,6 @@
 """What schemathesis must know beyond the document, because no JSON Schema can say it.
 
-An end comes after its start; what happened lies in the past; an event under another system's names has that system's
+A filter is a small language; an end comes after its start; what happened lies in the past; an event under another system's names has that system's
 form.
 """
 
@@ -27,11 +27,17 @@ _SPANS = (("starts_at", "ends_at"), ("available_from", "available_to"))
 def before_call(context: Any, case: Any, kwargs: Any) -> None:
     """Move what is valid by the document to where it can be true. What is not valid stays as it is."""
     if isinstance(case.body, dict):
+        if isinstance(case.body.get("filter"), dict):
+            case.body["filter"] = {}
         for start, end in _SPANS:
             if case.body.get(end) is not None and case.body.get(start) is not None:
                 case.body[start] = None
-        if _to_come(case.body.get("occurred_at")):
-            case.body["occurred_at"] = int(time.time())
+        told = case.body.get("session")
+        for one in [case.body, *(told if isinstance(told, list) else [])]:
+            if isinstance(one, dict) and _to_come(one.get("occurred_at")):
+                one["occurred_at"] = int(time.time())
+    if case.query and isinstance(case.query.get("filter"), str):
+        case.query["filter"] = "{}"
     if case.query and case.query.get("source") in SOURCES:
         case.query["source"] = "native"
 

@@ -15,6 +15,10 @@ from recsvc.web.openapi import ROUTES
 # A new route is written here by hand: who may ask it is a decision, not a consequence.
 GOLDEN = {
     "GET /v1/customers/{customer_id}/recommendations": "storefront",
+    "POST /v1/recommendations": "storefront",
+    "POST /v1/pages": "storefront",
+    "POST /v1/rank": "storefront",
+    "POST /v1/batch/recommendations": "campaign",
     "GET /v1/customers/{customer_id}/buy-again": "storefront",
     "GET /v1/customers/{customer_id}/timing": "campaign",
     "GET /v1/customers/{customer_id}/offers": "storefront",

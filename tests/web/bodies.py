@@ -45,6 +45,14 @@ _ITEM = {
 _CUSTOMER = {"customer_id": "f-c", "consent": {"email": True}, "quiet_hours": "21:00-08:00", "preferences": ["tea"]}
 _OFFER = {"offer_id": "f-o", "name": "Off", "kind": "discount", "items": ["tea-01"], "attributes": {"x": {"y": [1]}}}
 
+_QUESTION = {
+    "customer_id": "c3", "limit": 5, "offset": 1, "exclude": ["tea-01"], "category": ["drinks"], "fields": ["title"],
+    "max_per": ["brand:3"], "diversity": 0.3, "min_relevance": 0.01, "explore": 0.1, "locale": "pt", "channel": "web",
+    "filter": {"price_cents": {"lte": 900}, "not": {"brand": {"in": ["x"]}}}, "items": ["coffee-00"],
+    "session": [{"kind": "view", "item_id": "tea-05", "occurred_at": AT}, {"kind": "purchase", "items": [{"item_id": "tea-02"}]}],
+    "context": {"item_id": "tea-03"},
+}  # fmt: skip
+
 WRITES: list[tuple[str, str, Any]] = [
     ("POST", "/v1/interactions", _VIEW), ("POST", "/v1/interactions", _ORDER),
     *[("POST", f"/v1/interactions?source={source}", event) for source, event in _FOREIGN.items()],
@@ -54,6 +62,10 @@ WRITES: list[tuple[str, str, Any]] = [
     ("PATCH", "/v1/items/tea-05", {"stock": 5, "categories": ["a"], "attributes": {"n": 1}}),
     ("PATCH", "/v1/customers/c3", {"segment": "tea", "consent": {"sms": False}}),
     ("PATCH", "/v1/offers/on-tea", {"items": ["tea-01"], "ends_at": "2099-01-01T00:00:00Z"}),
+    ("POST", "/v1/recommendations", _QUESTION), ("POST", "/v1/recommendations", {**_QUESTION, "customer_id": None}),
+    ("POST", "/v1/pages", {"customer_id": "c3", "blocks": [{"placement": "home", "limit": 3}, {"placement": "cart"}]}),
+    ("POST", "/v1/rank", {"customer_id": "c3", "items": ["tea-01", "coffee-02", "nix"], "limit": 5}),
+    ("POST", "/v1/batch/recommendations?limit=3", {"customer_id": "c3", "explore": 0.2}),
     ("DELETE", "/v1/items/f-item", None), ("DELETE", "/v1/offers/f-o", None),
 ]  # fmt: skip
 READS = [
@@ -63,6 +75,9 @@ READS = [
     "/v1/bestsellers?window_days=90", "/v1/new?category=coffee", "/v1/items?cursor=tea-05&limit=9", "/v1/customers?limit=3",
     "/v1/offers?limit=2", "/v1/items/tea-05", "/v1/customers/c3", "/v1/offers/on-tea", "/healthz", "/readyz", "/metrics",
     "/openapi.json", "/nowhere",
+    "/v1/customers/c3/recommendations?offset=2&diversity=0.4&max_per=brand:2&min_relevance=0.1&explore=0.2&fields=title&locale=ro",
+    "/v1/customers/c3/recommendations?category=tea&channel=web&filter=%7B%22price_cents%22%3A%7B%22lte%22%3A900%7D%7D",
+    "/v1/items/tea-05/similar?exclude=tea-01&fields=title&filter=%7B%22brand%22%3A%7B%22in%22%3A%5B%22tea%22%5D%7D%7D",
 ]  # fmt: skip
 
 # Values that broke a parser, a store or a reply somewhere.

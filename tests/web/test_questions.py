@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -86,3 +88,83 @@ def test_a_little_chance_is_told_by_its_propensity_and_reason(client: Any) -> No
 
 def test_the_reasons_speak_the_language_asked_for(client: Any) -> None:
     assert "Comprou" in _get(client, "locale=pt-BR").json["items"][0]["reasons"][0]["text"]
+
+
+def _ask(client: Any, **body: Any) -> Any:
+    reply = client.post("/v1/recommendations", json=body)
+    assert reply.status_code == 200, reply.data
+    return reply
+
+
+@pytest.mark.parametrize("customer", ["c3", "nobody"])
+def test_a_filter_holds_for_every_item(client: Any, customer: str) -> None:
+    wanted = '{"category": {"in": ["tea"]}, "not": {"item_id": {"in": ["tea-05", "tea-06"]}}}'
+    found = _ids(_get(client, "limit=100&filter=" + quote(wanted), f"/v1/customers/{customer}/recommendations"))
+    assert len(found) == 26 and all(one.startswith("tea") for one in found) and not {"tea-05", "tea-06"} & set(found)
+
+
+@pytest.mark.parametrize("path", [LIST, "/v1/items/tea-05/similar", "/v1/items/tea-05/bought-together"])
+@pytest.mark.parametrize("wanted", ["", "x", "[]", '{"colour": {"eq": 1}}', '{"brand": {"lt": "a"}}', '{"all": {}}'])
+def test_what_is_no_filter_is_a_400_that_names_it(client: Any, path: str, wanted: str) -> None:
+    reply = client.get(f"{path}?filter={quote(wanted)}")
+    assert reply.status_code == 400 and "filter" in reply.json["detail"]
+
+
+@pytest.mark.parametrize("path", ["/v1/items/tea-05/similar", "/v1/items/coffee-00/bought-together"])
+def test_lists_around_an_item_are_narrowed_too(client: Any, path: str) -> None:
+    best = _ids(_get(client, "limit=20", path))
+    assert best[0] not in _ids(_get(client, f"limit=20&exclude={best[0]},{best[1]}", path))
+    wanted = quote(json.dumps({"item_id": {"in": best[2:4]}}))
+    found = _get(client, f"filter={wanted}&fields=title&locale=ro", path)
+    assert set(_ids(found)) == set(best[2:4]) and found.json["items"][0]["fields"].keys() == {"title"}
+
+
+def test_a_question_as_an_object_has_the_answer_of_the_query_string(client: Any) -> None:
+    _post(client, "c3", "view", "tea-05")
+    one = _get(client, "limit=7&offset=3&max_per=category:8&diversity=0.3&exclude=coffee-00,coffee-01&category=coffee")
+    two = _ask(
+        client, customer_id="c3", limit=7, offset=3, max_per=["category:8"], diversity=0.3, category=["coffee"],
+        exclude=["coffee-00", "coffee-01"],
+    )  # fmt: skip
+    assert one.json["items"] == two.json["items"] and one.json["source"] == two.json["source"] == "live"
+    assert [item["slot"] for item in two.json["items"]] == [4, 5, 6, 7, 8]
+
+
+def test_a_session_without_a_name_gets_what_goes_with_it(client: Any) -> None:
+    found = _ask(client, session=[{"kind": "view", "item_id": "tea-05"}, {"kind": "view", "item_id": "tea-07"}])
+    assert found.json["source"] == "session" and found.json["customer_id"] is None
+    assert all(one.startswith("tea") for one in _ids(found)[:6])
+    cart = _ask(client, items=["coffee-00"], limit=3)
+    assert cart.json["source"] == "session" and _ids(cart)[0] == "coffee-01" and "coffee-00" not in _ids(cart)
+    assert cart.json["items"][0]["reasons"][0]["item_id"] == "coffee-00"
+    nothing = _ask(client)
+    assert (nothing.json["source"], nothing.json["fallback"]) == ("fallback", "bestsellers")
+    assert _ask(client, items=["nix"], session=[]).json["source"] == "fallback"
+
+
+def test_what_is_told_with_a_question_is_not_stored(client: Any) -> None:
+    before = _get(client).json["items"]
+    told = _ask(client, customer_id="c3", session=[{"kind": "dislike", "item_id": before[0]["item_id"]}])
+    assert told.json["source"] == "live" and before[0]["item_id"] not in _ids(told)
+    assert _get(client).json["items"] == before
+
+
+def test_the_item_of_the_page_is_not_proposed_beside_itself(client: Any) -> None:
+    found = _ask(client, context={"item_id": "tea-05"}, placement="item_page", limit=60)
+    assert found.json["source"] == "session" and "tea-05" not in _ids(found) and _ids(found)[0].startswith("tea")
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"limit": 0}, "limit"), ({"limit": "5"}, "limit"), ({"limit": True}, "limit"), ({"colour": 1}, "colour"),
+        ({"offset": -1}, "offset"), ({"explore": "x"}, "explore"), ({"explore": True}, "explore"), ({"diversity": None}, "diversity"),
+        ({"max_per": {"brand": 2}}, "max_per"), ({"max_per": ["brand"]}, "max_per.0"), ({"fields": ["colour"]}, "fields.0"),
+        ({"filter": "{}"}, "filter"), ({"filter": {"x": 1}}, "filter"), ({"session": [{"kind": "look"}]}, "session.0.kind"),
+        ({"session": {}}, "session"), ({"items": [1]}, "items.0"), ({"items": ["x"] * 1001}, "items"),
+        ({"context": {"page": 1}}, "context.page"), ({"customer_id": ""}, "customer_id"), ({"exclude": [""]}, "exclude.0"),
+    ],
+)  # fmt: skip
+def test_a_bad_field_of_a_question_is_named(client: Any, body: dict[str, Any], field: str) -> None:
+    reply = client.post("/v1/recommendations", json=body)
+    assert reply.status_code == 400 and field in reply.json["detail"], reply.json

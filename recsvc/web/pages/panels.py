@@ -82,8 +82,8 @@ def around(shop: Shop, item_id: str, customer_id: str | None) -> dict[str, Any]:
     Raises:
         NotFound: no such item.
     """
-    alike = related.similar(shop, item_id, customer_id, _ROW)
-    together = related.bought_together(shop, item_id, customer_id, _ROW)
+    alike = related.similar(shop, item_id, customer_id, Question(limit=_ROW))
+    together = related.bought_together(shop, item_id, customer_id, Question(limit=_ROW))
     found = [
         _row(alike, customer_id, "similar", "Similar", "Bought by the same customers."),
         _row(together, customer_id, "together", "Often bought together", "In the same order."),
