@@ -59,6 +59,14 @@ def composed(view: View, known: Known, customer_id: str | None, question: Questi
     )
 
 
+def standing(view: View, known: Known, customer_id: str | None, question: Question) -> tuple[Listed, Listed, Query]:
+    """Return the candidates of a question, the slots they take, and what was asked: for saying why an item is shown or
+    not."""
+    asked = questions.query(view, question)
+    chosen = _choose(view, known, customer_id, asked, at_hand=False)
+    return chosen.listed, _arranged(view, chosen, asked, _seed(view, known, customer_id)), asked
+
+
 def _seed(view: View, known: Known, customer_id: str | None) -> int:
     """Return where chance begins: another place for every customer, version, revision and hour, and the same for
     every page of one list."""
@@ -96,7 +104,9 @@ def _choose(view: View, known: Known, customer_id: str | None, asked: Query, at_
     if known.row >= 0 and not known.fresh:
         depth = asked.last if asked.plain else view.model.n_items
         done = lists.visible(lists.finished(view.model, known.row), shelf.public, without, depth)
-        if at_hand and len(done.rows) >= asked.enough:
+        if lists.names(done, shelf.sensitive):  # it became so since; the reasons of a list made now do without
+            done = None
+        if done is not None and at_hand and len(done.rows) >= asked.enough:
             return _Chosen(done, len(done.rows), Source.PERSONAL, at_hand=not asked.plain)
     if known.history.liked.any():
         source = Source.SESSION if customer_id is None else Source.LIVE if known.fresh else Source.PERSONAL

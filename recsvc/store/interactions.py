@@ -171,6 +171,20 @@ def history(engine: sa.Engine, customer_id: str, limit: int) -> list[Any]:
         return list(connection.execute(query))
 
 
+def against(engine: sa.Engine, customer_id: str, item_id: str, kinds: tuple[str, ...]) -> list[Any]:
+    """Return what a customer did of some kinds with an item, newest first, at most 10: kind, reason, stars,
+    occurred_at. Their merged sessions are not looked at."""
+    t = interactions.c
+    query = (
+        sa.select(t.kind, t.reason, t.stars, t.occurred_at)
+        .where(t.customer_id == customer_id, t.item_id == item_id, t.kind.in_(kinds))
+        .order_by(t.occurred_at.desc(), t.revision.desc())
+        .limit(10)
+    )
+    with reading(engine, PAGE_SECONDS) as connection:
+        return list(connection.execute(query))
+
+
 def bestsellers(engine: sa.Engine, after: int, limit: int) -> list[tuple[str, int]]:
     """Return (item_id, orders net of returns) since `after` (microseconds), most first: for a shop without a model."""
     t = interactions.c

@@ -44,6 +44,7 @@ GOLDEN = {
     "GET /v1/offers/{offer_id}": "catalog",
     "PATCH /v1/offers/{offer_id}": "catalog",
     "DELETE /v1/offers/{offer_id}": "catalog",
+    "GET /v1/explain": "admin",
     "GET /v1/models": "admin",
     "POST /v1/models/{version}/use": "admin",
     "GET /healthz": None,
