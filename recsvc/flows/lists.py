@@ -18,7 +18,7 @@ from recsvc.engine.arrange import arrange, relevance
 from recsvc.engine.eligibility import Shelf
 from recsvc.engine.lists import Listed
 from recsvc.engine.query import ENOUGH, POOL, Query
-from recsvc.flows import customers, questions, replies
+from recsvc.flows import customers, questions, replies, rotation
 from recsvc.flows.answers import View, answer
 from recsvc.flows.customers import Event, Known
 from recsvc.flows.questions import Question
@@ -45,7 +45,7 @@ def recommendations(shop: Shop, customer_id: str | None, question: Question, doi
 
 def composed(view: View, known: Known, customer_id: str | None, question: Question) -> dict[str, Any]:
     """Return the reply to a question about somebody of whom so much is known."""
-    asked = questions.query(view, question)
+    asked = replace(questions.query(view, question), penalty=rotation.penalty(view, customer_id, question))
     seed = _seed(view, known, customer_id)
     chosen = _choose(view, known, customer_id, asked)
     listed = _arranged(view, chosen, asked, seed)
@@ -53,6 +53,7 @@ def composed(view: View, known: Known, customer_id: str | None, question: Questi
         chosen = _choose(view, known, customer_id, asked, at_hand=False)
         listed = _arranged(view, chosen, asked, seed)
     items = replies.items_of(view.snapshot, listed, known.history, locale=question.locale)
+    rotation.remember(view, customer_id, question, items)
     items = questions.told(question, items)
     return replies.envelope(
         view.snapshot, view.now, question.placement, customer_id, chosen.source, chosen.fallback, items, asked.offset
