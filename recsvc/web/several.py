@@ -21,8 +21,8 @@ from recsvc.web.bulk import MAX_ROWS, NDJSON
 from recsvc.web.contract import MAX_BODY, Route, body_bytes, ndjson_lines, read_body, read_query, validated
 from recsvc.web.list_outputs import PageReply, RankReply
 from recsvc.web.lists import reply, shop
-from recsvc.web.questions import Placement, QuestionBody, RecommendationsQuery, SessionIn, Some
-from recsvc.web.schemas import _INTEGRAL, Id, In
+from recsvc.web.questions import QuestionBody, RecommendationsQuery, SessionIn, Some
+from recsvc.web.schemas import _INTEGRAL, Id, In, Placement
 
 
 class BlockIn(In):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsvc.concepts import GENERATORS, REASONS
@@ -68,6 +68,7 @@ def test_what_no_generator_proposed_stands_there_by_the_rule() -> None:
     assert page.scores[2] == candidates.scores[2] and page.reasons.cited[2] == candidates.reasons.cited[2]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 8), st.dictionaries(st.integers(1, 12), st.integers(100, 200), max_size=5), st.integers(1, 12))
 def test_pins_stand_in_their_slots_and_pages_join(count: int, slots: dict[int, int], last: int) -> None:
     pins = {slot: 20 + at for at, slot in enumerate(sorted(slots))}
