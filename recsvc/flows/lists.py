@@ -18,7 +18,7 @@ from recsvc.engine.arrange import arrange, relevance
 from recsvc.engine.eligibility import Shelf
 from recsvc.engine.lists import Listed
 from recsvc.engine.query import ENOUGH, POOL, Query
-from recsvc.flows import customers, questions, replies
+from recsvc.flows import customers, newcomers, questions, replies
 from recsvc.flows.answers import Ask, View, answer
 from recsvc.flows.customers import Event, Known
 from recsvc.flows.questions import Question
@@ -45,7 +45,11 @@ def recommendations(shop: Shop, customer_id: str | None, question: Question, doi
 
 def composed(view: View, known: Known, customer_id: str | None, question: Question) -> dict[str, Any]:
     """Return the reply to a question about somebody of whom so much is known."""
-    asked = questions.query(view, question)
+    fresh = _fresh(view, known, question)
+    before, places = newcomers.slots(len(fresh), question.offset, question.offset + question.limit)
+    asked = questions.query(
+        view, replace(question, offset=question.offset - before, limit=question.limit - len(places))
+    )
     seed = _seed(view, known, customer_id)
     chosen = _choose(view, known, customer_id, asked)
     listed = _arranged(view, chosen, asked, seed)
@@ -53,9 +57,12 @@ def composed(view: View, known: Known, customer_id: str | None, question: Questi
         chosen = _choose(view, known, customer_id, asked, at_hand=False)
         listed = _arranged(view, chosen, asked, seed)
     items = replies.items_of(view.snapshot, listed, known.history, locale=question.locale)
+    if places:
+        told = [replies.newcomer(view.snapshot, one, share, question.locale) for one, share in fresh[before:]]
+        items = newcomers.joined(items, told[: len(places)], places, question.offset)
     items = questions.told(question, items)
     return replies.envelope(
-        view.snapshot, view.now, question.placement, customer_id, chosen.source, chosen.fallback, items, asked.offset
+        view.snapshot, view.now, question.placement, customer_id, chosen.source, chosen.fallback, items, question.offset
     )
 
 
@@ -70,6 +77,18 @@ def buy_again(shop: Shop, customer_id: str, limit: int) -> Answer:
         return replies.envelope(view.snapshot, view.now, "buy_again", customer_id, source, None, items), known
 
     return answer(shop, Ask("buy_again", customer_id, limit, popular=False), make)
+
+
+def _fresh(view: View, known: Known, question: Question) -> list[tuple[str, float]]:
+    """Return the newcomers that have a slot in a list, and how near they are. None where a cap, a least relevance or a
+    pin says what may stand in a slot, and none for somebody of whom nothing is known."""
+    found, rules = view.snapshot.newcomers, view.snapshot.rules
+    strict = question.max_per or question.min_relevance or rules.plan(question.placement).pins
+    if not found.items or strict or not known.history.liked.any():
+        return []
+    taste = newcomers.taste(view.snapshot.catalogue, view.model, known.history)
+    exclude = {*question.exclude, *known.beyond}
+    return newcomers.chosen(found, taste, question.wanted, exclude, rules, question.placement)
 
 
 def _seed(view: View, known: Known, customer_id: str | None) -> int:
