@@ -50,12 +50,11 @@ def composed(view: View, known: Known, customer_id: str | None, question: Questi
     asked = questions.query(
         view, replace(question, offset=question.offset - before, limit=question.limit - len(places))
     )
-    seed = _seed(view, known, customer_id)
     chosen = _choose(view, known, customer_id, asked)
-    listed = _arranged(view, chosen, asked, seed)
+    listed = _arranged(view, chosen, asked, known, customer_id)
     if chosen.at_hand and len(listed.rows) < asked.limit and relevance(chosen.listed.scores)[-1] >= asked.min_relevance:
         chosen = _choose(view, known, customer_id, asked, at_hand=False)
-        listed = _arranged(view, chosen, asked, seed)
+        listed = _arranged(view, chosen, asked, known, customer_id)
     items = replies.items_of(view.snapshot, listed, known.history, locale=question.locale)
     if places:
         told = [replies.newcomer(view.snapshot, one, share, question.locale) for one, share in fresh[before:]]
@@ -98,7 +97,10 @@ def _seed(view: View, known: Known, customer_id: str | None) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
-def _arranged(view: View, chosen: _Chosen, asked: Query, seed: int) -> Listed:
+def _arranged(view: View, chosen: _Chosen, asked: Query, known: Known, customer_id: str | None) -> Listed:
+    if asked.plain:
+        return chosen.listed.take(np.arange(asked.offset, min(asked.last, len(chosen.listed.rows))))
+    seed = _seed(view, known, customer_id) if asked.explore else 0
     traits = questions.traits(view, chosen.listed, asked)
     return arrange(chosen.listed, asked, traits, np.random.default_rng(seed), chosen.pool)
 

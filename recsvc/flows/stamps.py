@@ -38,7 +38,7 @@ def stamped(snapshot: Snapshot, made: Made) -> Stamp:
     listed = [one["item_id"] for one in made.reply["items"]]
     named = {reason["item_id"] for one in made.reply["items"] for reason in one["reasons"]}
     named = (named | {made.reply.get("item_id")}) - {None, *listed}
-    unknown = {*named, *listed} - known.keys()
+    unknown = {one for one in (*named, *listed) if one not in known}
     by_row = made.customer_id is not None and made.reply["source"] == Source.FALLBACK.value
     return Stamp(
         snapshot.version, made.revision, snapshot.state.rules.change, snapshot.catalogue.change,

@@ -65,11 +65,11 @@ class Stamp(msgspec.Struct, frozen=True, array_like=True):
     rows: tuple[int, ...] = ()
     cited: tuple[int, ...] = ()
     strict: bool = False
+    newcomers: int = 0
     source: str = ""
     etag: str = ""
     key: str = ""
     late_at: float = 0.0
-    newcomers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
