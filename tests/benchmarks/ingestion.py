@@ -21,7 +21,7 @@ from pathlib import Path
 from recsvc.intake import digest
 from recsvc.store.interactions import COLUMNS
 from tests.benchmarks.row import Row
-from tests.benchmarks.served import Served
+from tests.benchmarks.served import Served, served
 
 CALLERS = 8
 BATCH = 500
@@ -45,32 +45,37 @@ class Rate:
         return self.done / self.seconds
 
 
-def rows(served: Served) -> Iterator[Row]:
+def rows() -> Iterator[Row]:
     """Yield the rows of the table: one at a time, then in batches."""
+    with served() as service:
+        yield from _rows(service)
+
+
+def _rows(service: Served) -> Iterator[Row]:
     for name, size, goal in (("one at a time", 1, 0.5), (f"batches of {BATCH}", BATCH, 0.7)):
         ours, bare = Rate(), Rate()
         for _ in range(ROUNDS):
             for which in (ours, bare, bare, ours):
                 if which is ours:
-                    _served(served, size, ours)
+                    _served(service, size, ours)
                 else:
-                    _bare(served.database, size, bare)
+                    _bare(service.database, size, bare)
         yield Row(
             f"interactions, {name}", "interactions/s", ours.per_second, bare.per_second, goal,
             f"service {1e6 * ours.cpu / ours.done:,.0f} µs CPU each, bare loop {1e6 * bare.cpu / bare.done:,.0f}",
         )  # fmt: skip
 
 
-def _served(served: Served, size: int, rate: Rate) -> None:
+def _served(service: Served, size: int, rate: Rate) -> None:
     """Have eight callers post for a while, each waiting for its answer."""
     # Made beforehand, as the bare loop's rows are: what is measured is the service, not its callers.
     most = max(1, int(SECONDS * (_MOST_A_SECOND if size > 1 else _MOST_A_SECOND / 10) / size / CALLERS))
-    prepared = [[_request(served.key, size) for _ in range(most)] for _ in range(CALLERS)]
+    prepared = [[_request(service.key, size) for _ in range(most)] for _ in range(CALLERS)]
     end = time.perf_counter() + SECONDS
     counts = [0] * CALLERS
 
     def call(caller: int) -> None:
-        with socket.create_connection(("127.0.0.1", served.port)) as connection:
+        with socket.create_connection(("127.0.0.1", service.port)) as connection:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for request in prepared[caller]:
                 if time.perf_counter() > end:
@@ -78,14 +83,14 @@ def _served(served: Served, size: int, rate: Rate) -> None:
                 _post(connection, request)
                 counts[caller] += size
 
-    before, began = served.cpu(), time.perf_counter()
+    before, began = service.cpu(), time.perf_counter()
     threads = [threading.Thread(target=call, args=(caller,)) for caller in range(CALLERS)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     rate.seconds += time.perf_counter() - began
-    rate.cpu += served.cpu() - before
+    rate.cpu += service.cpu() - before
     rate.done += sum(counts)
 
 

@@ -1,4 +1,4 @@
-"""`recsvc serve` over a planted shop, for as long as the benchmarks take, and the CPU time it used."""
+"""`recsvc serve` over a planted shop, for as long as the benchmarks take, and the CPU time it used; and beside it H."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from recsvc.settings import Settings
+import sqlalchemy as sa
+
+from recsvc.settings import Settings, configs_folder
 from recsvc.store import database, facts, keys
-from tests.conftest import free_port
+from tests.conftest import children, free_port
 from tests.planted import plant
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -53,9 +55,36 @@ class Served:
             found |= more
         return sum(used.get(one, 0) for one in found) / _TICKS
 
+    def workers(self) -> list[int]:
+        """Return the pids of gunicorn: the master and all workers."""
+        return gunicorn(self.pid)
+
+
+def gunicorn(pid: int) -> list[int]:
+    """Return the pids of gunicorn among a process and all below it."""
+    found = []
+    for one in {pid, *children(pid)}:
+        with suppress(OSError):
+            if b"gunicorn" in Path(f"/proc/{one}/cmdline").read_bytes():
+                found.append(one)
+    return sorted(found)
+
+
+def cpu_seconds(pids: list[int]) -> float:
+    """Return the CPU seconds that all threads of processes have used, by the scheduler's own count."""
+    total = 0
+    for pid in pids:
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(OSError):
+                total += int((thread / "schedstat").read_text().split()[0])
+    return total / 1e9
+
+
+Plant = Callable[[sa.Engine, datetime, Path], object]
+
 
 @contextmanager
-def served(**settings: object) -> Iterator[Served]:
+def served(make: Plant = plant, **settings: object) -> Iterator[Served]:
     """Plant a shop, train it, serve it; settings as keyword arguments."""
     with tempfile.TemporaryDirectory(prefix="recsvc-bench-") as folder:
         home = Path(folder) / "shop"
@@ -64,27 +93,50 @@ def served(**settings: object) -> Iterator[Served]:
         engine = database.connect(given.sql_url)
         database.migrate(engine)
         facts.ensure(engine)
-        plant(engine, datetime.now(UTC), given.artifact_root)
+        make(engine, datetime.now(UTC), given.artifact_root)
         key = keys.create(engine, "bench", datetime.now(UTC), keys.Terms(("admin",)))
         engine.dispose()
-        port = free_port()
-        names = {"home": home, "port": port, "rate_per_second": 0, **settings}
-        variables = {f"RECSVC_{name.upper()}": str(value) for name, value in names.items()}
-        command = [sys.executable, "-m", "recsvc", "serve"]
-        process = subprocess.Popen(command, env={**os.environ, **variables}, stderr=subprocess.DEVNULL)
-        try:
-            _wait(port)
-            yield Served(home, port, key, process.pid)
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(30)
+        with serving(home, key, **settings) as service:
+            yield service
 
 
-def _wait(port: int) -> None:
-    end = time.monotonic() + 30
+@contextmanager
+def serving(home: Path, key: str, **settings: object) -> Iterator[Served]:
+    """Serve a shop that is there; settings as keyword arguments."""
+    port = free_port()
+    names = {"home": home, "port": port, "rate_per_second": 0, **settings}
+    variables = {f"RECSVC_{name.upper()}": str(value) for name, value in names.items()}
+    with _running([sys.executable, "-m", "recsvc", "serve"], variables) as process:
+        _wait(port, "/readyz")
+        yield Served(home, port, key, process.pid)
+
+
+@contextmanager
+def hello(workers: int, threads: int) -> Iterator[tuple[int, list[int]]]:
+    """Run H as `recsvc serve` runs the service. Yields its port and its processes."""
+    port = free_port()
+    command = [sys.executable, "-m", "gunicorn", "--config", str(configs_folder() / "gunicorn.py"), "--bind",
+               f"127.0.0.1:{port}", "--workers", str(workers), "--threads", str(threads), "tests.benchmarks.hello:app"]  # fmt: skip
+    with _running(command, {}) as process:
+        _wait(port, "/")
+        yield port, gunicorn(process.pid)
+
+
+@contextmanager
+def _running(command: list[str], variables: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(command, env={**os.environ, **variables}, stderr=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
+def _wait(port: int, path: str) -> None:
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5):
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5):
                 return
         except OSError:
             time.sleep(0.05)
