@@ -1,4 +1,4 @@
-"""A customer's own lists: recommendations for a placement, and what to buy again."""
+"""A customer's own list: recommendations for a placement."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import numpy as np
 import sqlalchemy as sa
 
 from recsvc.artifact import Array
-from recsvc.concepts import Generator, Reason, Source
-from recsvc.engine import lists, repeat
+from recsvc.concepts import Source
+from recsvc.engine import lists
 from recsvc.engine.arrange import arrange, relevance
 from recsvc.engine.eligibility import Shelf
 from recsvc.engine.lists import Listed
 from recsvc.engine.query import ENOUGH, POOL, Query
 from recsvc.flows import customers, questions, replies, rotation
-from recsvc.flows.answers import Ask, View, answer
+from recsvc.flows.answers import View, answer
 from recsvc.flows.customers import Event, Known
 from recsvc.flows.questions import Question
 from recsvc.flows.replies import Answer
@@ -66,19 +66,6 @@ def standing(view: View, known: Known, customer_id: str | None, question: Questi
     asked = questions.query(view, question)
     chosen = _choose(view, known, customer_id, asked, at_hand=False)
     return chosen.listed, _arranged(view, chosen, asked, _seed(view, known, customer_id)), asked
-
-
-def buy_again(shop: Shop, customer_id: str, limit: int) -> Answer:
-    """Return what a customer bought before and is likely to want now; empty for who bought nothing."""
-
-    def make(view: View) -> tuple[dict[str, Any], Known]:
-        known = customers.look_up(shop.engine, view.snapshot, customer_id, view.now)
-        found = repeat.buy_again(known.history, view.shelf, view.now, limit)
-        items = [_again(view, known, found, i) for i in range(len(found.rows))]
-        source = Source.LIVE if known.fresh else Source.PERSONAL
-        return replies.envelope(view.snapshot, view.now, "buy_again", customer_id, source, None, items), known
-
-    return answer(shop, Ask("buy_again", customer_id, limit, popular=False), make)
 
 
 def _seed(view: View, known: Known, customer_id: str | None) -> int:
@@ -148,20 +135,3 @@ def _ladder(view: View, customer_id: str | None, shelf: Shelf, without: Array, l
     among = np.ones(view.model.n_items, bool)
     among[without] = False
     return lists.bestsellers(view.model, shelf, among, view.now, _BESTSELLER_DAYS, limit), "bestsellers"
-
-
-def _again(view: View, known: Known, found: repeat.Repeats, position: int) -> dict[str, Any]:
-    row = int(found.rows[position])
-    sensitive = bool(view.shelf.sensitive[row])
-    item_id = view.model.item_ids[row]
-    reason = {
-        # A sensitive item is never cited, not even to the one who bought it.
-        "code": Reason.DUE_AGAIN.value, "item_id": None if sensitive else item_id, "share": 1.0,
-        "text": replies.say_repeat(known.history, row),
-    }  # fmt: skip
-    interval = float(found.interval_days[position])
-    return {
-        **replies.item(view.snapshot, item_id, float(found.scores[position]), Generator.REPEAT.value, reason),
-        "last_bought_at": replies.moment(float(found.last_at[position])),
-        "interval_days": None if np.isnan(interval) else round(interval, 2),
-    }  # fmt: skip

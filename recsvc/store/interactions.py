@@ -30,7 +30,7 @@ _NAMES = ", ".join(COLUMNS)
 _COPY_TYPES = {sa.LargeBinary: "bytea", sa.Text: "text", Json: "text", sa.BigInteger: "int8", sa.Integer: "int4"}
 # Rows of one commit of an import into Postgres: nobody else can append meanwhile.
 _COPIED = 50_000
-_READ = ("item_id", "kind", "occurred_at", "stars", "reason", "order_id")
+_READ = ("item_id", "kind", "occurred_at", "stars", "reason", "order_id", "quantity")
 # More than this since the last training run would make one customer's list slow; the newest say most.
 RECENT = 500
 
@@ -138,6 +138,24 @@ def since(engine: sa.Engine, customer_id: str, revision: int) -> Recent:
             older = sa.select(both).where(both.c.kind.in_(("dislike", "return")), both.c.revision < rows[-1].revision)
             rows += connection.execute(older.order_by(both.c.revision.desc()).limit(RECENT))
     return Recent(rows[0].revision if rows else 0, [row for row in rows if row.item_id is not None])
+
+
+def channels(engine: sa.Engine, customer_id: str, without: tuple[str, ...]) -> list[tuple[str, int]]:
+    """Return (channel, microseconds) of a customer's newest interactions that name a channel and are of none of some
+    kinds, at most 500, those of their merged sessions included."""
+    t, s = interactions.c, sessions.c
+    told = sa.and_(t.channel.is_not(None), t.kind.not_in(without))
+    columns = (t.revision, t.channel, t.occurred_at)
+    own = sa.select(*columns).where(t.customer_id == customer_id, told)
+    merged = (
+        sa.select(*columns)
+        .join(sessions, s.session_id == t.session_id)
+        .where(s.customer_id == customer_id, t.customer_id.is_(None), told)
+    )
+    both = sa.union_all(own, merged).subquery()
+    query = sa.select(both.c.channel, both.c.occurred_at).order_by(both.c.revision.desc()).limit(RECENT)
+    with reading(engine) as connection:
+        return [(channel, at) for channel, at in connection.execute(query)]
 
 
 def history(engine: sa.Engine, customer_id: str, limit: int) -> list[Any]:

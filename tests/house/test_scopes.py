@@ -20,6 +20,7 @@ GOLDEN = {
     "POST /v1/rank": "storefront",
     "POST /v1/batch/recommendations": "campaign",
     "GET /v1/customers/{customer_id}/buy-again": "storefront",
+    "GET /v1/customers/{customer_id}/timing": "campaign",
     "GET /v1/customers/{customer_id}/offers": "storefront",
     "GET /v1/items/{item_id}/similar": "storefront",
     "GET /v1/items/{item_id}/bought-together": "storefront",
