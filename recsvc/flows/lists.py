@@ -18,7 +18,7 @@ from recsvc.engine.arrange import arrange, relevance
 from recsvc.engine.eligibility import Shelf
 from recsvc.engine.lists import Listed
 from recsvc.engine.query import ENOUGH, POOL, Query
-from recsvc.flows import customers, placements, questions, replies, rotation
+from recsvc.flows import customers, newcomers, placements, questions, replies, rotation
 from recsvc.flows.answers import View, answer
 from recsvc.flows.customers import Event, Known
 from recsvc.flows.questions import Question
@@ -49,19 +49,24 @@ def recommendations(shop: Shop, customer_id: str | None, question: Question, doi
 
 def composed(view: View, known: Known, customer_id: str | None, question: Question) -> dict[str, Any]:
     """Return the reply to a question about somebody of whom so much is known."""
-    asked = placements.planned(view, question.placement, questions.query(view, question))
+    fresh = _fresh(view, known, question)
+    before, places = newcomers.slots(len(fresh), question.offset, question.offset + question.limit)
+    inner = replace(question, offset=question.offset - before, limit=question.limit - len(places))
+    asked = placements.planned(view, question.placement, questions.query(view, inner))
     asked = replace(asked, penalty=rotation.penalty(view, customer_id, question))
-    seed = _seed(view, known, customer_id)
     chosen = _choose(view, known, customer_id, asked)
-    listed = _arranged(view, known, chosen, asked, seed)
+    listed = _arranged(view, chosen, asked, known, customer_id)
     if chosen.at_hand and len(listed.rows) < asked.limit and relevance(chosen.listed.scores)[-1] >= asked.min_relevance:
         chosen = _choose(view, known, customer_id, asked, at_hand=False)
-        listed = _arranged(view, known, chosen, asked, seed)
+        listed = _arranged(view, chosen, asked, known, customer_id)
     items = replies.items_of(view.snapshot, listed, known.history, locale=question.locale)
     rotation.remember(view, customer_id, question, items)
+    if places:
+        told = [replies.newcomer(view.snapshot, one, share, question.locale) for one, share in fresh[before:]]
+        items = newcomers.joined(items, told[: len(places)], places, question.offset)
     items = questions.told(question, items)
     return replies.envelope(
-        view.snapshot, view.now, question.placement, customer_id, chosen.source, chosen.fallback, items, asked.offset
+        view.snapshot, view.now, question.placement, customer_id, chosen.source, chosen.fallback, items, question.offset
     )
 
 
@@ -71,7 +76,19 @@ def standing(view: View, known: Known, customer_id: str | None, question: Questi
     asked = placements.planned(view, question.placement, questions.query(view, question))
     chosen = _choose(view, known, customer_id, asked, at_hand=False)
     listed = rules.weighted(chosen.listed, asked.plan, chosen.pool)
-    return listed, _arranged(view, known, chosen, asked, _seed(view, known, customer_id)), asked
+    return listed, _arranged(view, chosen, asked, known, customer_id), asked
+
+
+def _fresh(view: View, known: Known, question: Question) -> list[tuple[str, float]]:
+    """Return the newcomers that have a slot in a list, and how near they are. None where a cap, a least relevance or a
+    pin says what may stand in a slot, and none for somebody of whom nothing is known."""
+    found, book = view.snapshot.newcomers, view.snapshot.rules
+    strict = question.max_per or question.min_relevance or book.plan(question.placement).pins
+    if not found.items or strict or not known.history.liked.any():
+        return []
+    taste = newcomers.taste(view.snapshot.catalogue, view.model, known.history)
+    exclude = {*question.exclude, *known.beyond}
+    return newcomers.chosen(found, taste, question.wanted, exclude, book, question.placement)
 
 
 def _seed(view: View, known: Known, customer_id: str | None) -> int:
@@ -81,10 +98,12 @@ def _seed(view: View, known: Known, customer_id: str | None) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
-def _arranged(view: View, known: Known, chosen: _Chosen, asked: Query, seed: int) -> Listed:
+def _arranged(view: View, chosen: _Chosen, asked: Query, known: Known, customer_id: str | None) -> Listed:
     """Return the page that is asked for, as the rules of the placement have it."""
+    if asked.plain:
+        return chosen.listed.take(np.arange(asked.offset, min(asked.last, len(chosen.listed.rows))))
     listed, pool = rules.weighted(chosen.listed, asked.plan, chosen.pool), chosen.pool
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(_seed(view, known, customer_id) if asked.explore else 0)
     pins: dict[int, int] = {}
     if asked.plan.pins:
         pins = rules.pinned(asked.plan, listed.rows, _may_show(view, known, asked), view.model.by_popularity)
