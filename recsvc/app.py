@@ -29,6 +29,7 @@ from recsvc.store.exposures import Spool
 from recsvc.store.keyfile import KeyFile
 from recsvc.store.limits import Limiter
 from recsvc.store.live import Live
+from recsvc.store.shown import Shown
 from recsvc.web import auth, errors, hot, requests
 from recsvc.web.contract import Route
 from recsvc.web.openapi import ROUTES
@@ -47,7 +48,8 @@ def create_shop(settings: Settings) -> Shop:
     writer = database.Writer(engine, max(1, settings.threads - 2))
     limiter = Limiter(cache.lease, time.monotonic)
     spool = Spool(settings.exposures_folder, settings.exposures_days, functools.partial(exposures.lists_in, current))
-    return Shop(settings, engine, writer, cache, current, limiter, time.time, Pending(), copy, models, spool)
+    shown = Shown(cache.recall, cache.remember)
+    return Shop(settings, engine, writer, cache, current, limiter, time.time, Pending(), copy, models, spool, shown)
 
 
 def create_app(settings: Settings | None = None) -> Flask:

@@ -57,6 +57,11 @@ def blames(kind: str, reason: str | None) -> bool:
     return kind == "return" and reason == "defective"
 
 
+def gives_back(kind: str) -> bool:
+    """Whether an interaction says: the customer no longer has what they bought."""
+    return kind in {"return", "refund"}
+
+
 def regrets(kind: str) -> bool:
     """Whether an interaction says, whatever the reason: it would have been better not to show this item."""
     return kind in {"return", "refund", "dislike", "complaint"}

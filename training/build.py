@@ -14,7 +14,7 @@ from recsvc.concepts import BLENDED
 from recsvc.engine import eligibility
 from recsvc.engine.model import Model
 from recsvc.store import customers, facts, live
-from training import fit
+from training import fit, repeats
 from training.config import Config
 from training.given import Given
 from training.learn import Order
@@ -39,6 +39,7 @@ def fitted(read: Given, order: Order, version: str, engine: sa.Engine, shop: fac
     config = order.config
     progress.step("fitting on all days", registry.iterations(config))
     matrix, found = fit.arrays(read.log, config, progress.at)
+    found |= repeats.learnt(read.log, matrix, config)
     blend = dict(zip(BLENDED, order.blend.tolist(), strict=True))
     return of_arrays(read, config, matrix, found | order.trees, blend, version, engine, shop)
 

@@ -17,7 +17,7 @@ from recsvc.artifact import Array
 from recsvc.concepts import BLENDED, Generator
 from recsvc.engine.history import DAY, visits_of
 from recsvc.engine.model import Model
-from training import cases, fit, learn, metrics
+from training import cases, fit, learn, metrics, repeats
 from training.cases import Case, Truth
 from training.config import Config
 from training.matrix import Matrix
@@ -84,8 +84,15 @@ def evaluate(
     progress.step("measuring", None)
     catalogue = _catalogue(model, matrix)
     measures = {name: metrics.measured(found, scorer, catalogue) for name, scorer in _scorers(order).items()}
+    again = repeats.measured(model, matrix, order.config, later, test)
     labels = {"category": _categories(found, model, category), "channel": _channels(found, matrix, later)}
-    days = {"customers": len(found), "days": config.split.test_days, "first": _day(test), "last": _day(end - 1.0)}
+    days = {
+        **again,
+        "customers": len(found),
+        "days": config.split.test_days,
+        "first": _day(test),
+        "last": _day(end - 1.0),
+    }
     order, measures = _at_least_popular(order, measures, config.seed)
     done = _measured(order, found, measures, labels, days, model.n_items, config.seed)
     clock.lap("evaluate")
@@ -121,7 +128,7 @@ def _measured(
     segments = {"activity": metrics.by_activity(found, ours, popular, seed)} | {
         name: metrics.by_label(found, *given, ours, popular, seed) for name, given in labels.items() if given
     }
-    detail = {**days, "segments": segments, "calibration": metrics.calibration(found)}
+    detail = {**days, "segments": segments}
     return Evaluation(order, len(found), found, ours, metrics.table(measures, order.name, items, seed), detail)
 
 
@@ -130,6 +137,7 @@ def _asked(before: Log, later: Log, order: learn.Order, progress: Progress) -> t
     config = order.config
     progress.step("fitting, to measure on", registry.iterations(config))
     matrix, arrays = fit.arrays(before, config, progress.at)
+    arrays |= repeats.learnt(before, matrix, config)
     model = fit.assemble("", fit.without_customers(arrays, 1), fit.parameters(matrix, config, dict(config.blend)))
     truth = happened(later, config)
     progress.step("ranking for customers to measure on", len(np.unique(truth.bought[:, 0])))

@@ -1,4 +1,4 @@
-"""Metrics of the lists of an evaluation: of everybody, by segment, and whether the timing of repeats is calibrated.
+"""Metrics of the lists of an evaluation: of everybody, by segment.
 
 All at 10. Intervals are 95 %, of a bootstrap over customers with one set of draws, so that leads are paired.
 """
@@ -15,8 +15,7 @@ from recsvc.engine.model import FEATURES
 from training.cases import DISCOUNTS, IDEALS, Case, K, Scorer, ndcg, top
 
 RESAMPLES: Final = 1000
-_BINS = 10
-_RATE, _VISITS = FEATURES.index("rate"), FEATURES.index("visits")
+_VISITS = FEATURES.index("visits")
 _PLACES = 1.0 / np.arange(1, K + 1)
 # The activity of a customer: visits before, up to and with the number.
 _BANDS: Final = ((1, "1 visit"), (5, "2 to 5 visits"), (20, "6 to 20 visits"), (100, "21 to 100 visits"))
@@ -184,21 +183,3 @@ def _gains(cases: list[Case], of: Measures) -> Array:
 def _segment(ours: Array, popularity: Array, seed: int) -> dict[str, float]:
     found = interval(f"ndcg@{K}", ours, drawn(len(ours), seed))
     return {"customers": len(ours), **found, "popularity": float(popularity.mean())}
-
-
-def calibration(cases: list[Case]) -> list[dict[str, float]]:
-    """Return how often the next visit bought an item beside the rate at which it was expected to, in ten bins of as
-    many pairs each, by rising rate. Over what customers bought before, and who came again."""
-    asked = [case for case in cases if case.truth_following]
-    pairs = [(case.table[case.bought, _RATE], case.following[case.bought]) for case in asked]
-    if not pairs:
-        return []
-    expected, observed = (np.concatenate(one).astype(np.float64) for one in zip(*pairs, strict=True))
-    known = np.isfinite(expected)
-    expected, observed = expected[known], observed[known]
-    order = np.argsort(expected, kind="stable")
-    return [
-        {"predicted": float(expected[part].mean()), "observed": float(observed[part].mean()), "pairs": len(part)}
-        for part in np.array_split(order, _BINS)
-        if len(part)
-    ]

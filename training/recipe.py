@@ -59,7 +59,13 @@ def as_log(task: Task, config: Config) -> Log:
         orders = task.customers.astype(np.int64) << 32 | task.baskets
     weight = config.weights.get("purchase", KINDS["purchase"].weight)
     events = Events(
-        task.items.astype(np.int32), np.full(e, weight, np.float32), at, np.ones(e, bool), np.zeros(e, bool), orders
+        task.items.astype(np.int32),
+        np.full(e, weight, np.float32),
+        at,
+        np.ones(e, bool),
+        np.zeros(e, bool),
+        orders,
+        np.zeros(e, bool),
     )
     customers, items = (list(map(str, range(count))) for count in (task.customer_count, task.item_count))
     return Log(customers, items, task.customers.astype(np.int32), events, *(np.zeros(e, bool),) * 3)

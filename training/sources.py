@@ -12,15 +12,14 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from recsvc.artifact import Array
-from recsvc.concepts import TASTELESS_REASONS, blames, interaction_weight, regrets, rejects
+from recsvc.concepts import TASTELESS_REASONS, blames, gives_back, interaction_weight, regrets, rejects
 from recsvc.engine.history import DAY, Events
-from recsvc.engine.returns import undone
+from recsvc.engine.returns import cancelled, undone
 from training import bulk
 from training.content import Content, of_catalogue
 from training.extras import Extras
 
-_RETURNS = ("return", "refund", "cancel")
-_MATCHED = ("purchase", "return")
+_RETURNS = {"return", "refund", "cancel"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +28,8 @@ class Log:
 
     customer_ids, item_ids: the distinct ids, codes point into them. customers: (e,) int32 codes, −1 where the
     interaction names nobody.
-    events: the interactions, `item_rows` being item codes. returned: (e,) bool, a return, refund or cancel.
+    events: the interactions, `item_rows` being item codes; a purchase of which all was cancelled is none, and its
+    cancel takes nothing back. returned: (e,) bool, a return, refund or other cancel.
     blamed, regretted: (e,) bool, what `concepts.blames` and `concepts.regrets`. channels: (e,) int32, index into
     channel_names, −1 for none; None where nobody said. content: what the catalogue says of the items,
     when it was asked. extras: the shop's own columns, by code.
@@ -101,6 +101,7 @@ def from_store(
             none.astype(bool),
             none.astype(bool),
             none.astype(np.int64),
+            none.astype(bool),
         )
         return Log([], [], none, events, *(none.astype(bool),) * 3)
     return from_table(pa.Table.from_batches(parts), weights)
@@ -135,23 +136,32 @@ def from_table(table: pa.Table, weights: dict[str, float]) -> Log:
     pairs = customers.astype(np.int64) << 32 | items
     order = np.lexsort((quantity, blamed, rejected, weight, orders, kinds, pairs, at))
     customers, items, kinds, orders, at = (one[order] for one in (customers, items, kinds, orders, at))
-    bought, given_back = (np.isin(kinds, [i for i, name in enumerate(names) if name == kind]) for kind in _MATCHED)
-    returned = np.isin(kinds, [i for i, name in enumerate(names) if name in _RETURNS])
-    both = np.flatnonzero((bought | given_back) & (customers >= 0)) if given_back.any() else np.empty(0, np.int64)
-    orders[both] = undone(customers[both], items[both], orders[both], at[both], quantity[order][both], bought[both])
+    quantity = quantity[order]
+    bought, given_back, cancels = (_of_kind(kinds, names, {kind}) for kind in ("purchase", "return", "cancel"))
+    returned = _of_kind(kinds, names, _RETURNS)
+    back = given_back | cancels
+    both = np.flatnonzero((bought | back) & (customers >= 0)) if back.any() else np.empty(0, np.int64)
+    orders[both] = undone(customers[both], items[both], orders[both], at[both], quantity[both], bought[both])
+    gone, did = cancelled(customers, items, orders, quantity, bought, cancels)
     # A purchase without an order id is an order of its own.
     orders = np.where(orders < 0, -1 - np.arange(len(orders), dtype=np.int64), orders)
     events = Events(
-        item_rows=items, weights=weight[order], at=at // 1_000_000, purchases=bought, rejections=rejected[order],
-        orders=orders,
+        item_rows=items, weights=weight[order], at=at // 1_000_000, purchases=bought & ~gone,
+        rejections=rejected[order], orders=orders,
+        returns=_of_kind(kinds, names, {name for name in names if gives_back(name)}),
     )  # fmt: skip
-    regretted = np.isin(kinds, [i for i, name in enumerate(names) if regrets(name)])
+    regretted = _of_kind(kinds, names, {name for name in names if regrets(name)})
     by_day = {name: np.unique(events.at[kinds == code] // 86400, return_counts=True) for code, name in enumerate(names)}
-    log = Log(customer_ids, item_ids, customers, events, returned, blamed[order], regretted, by_day=by_day)
+    log = Log(customer_ids, item_ids, customers, events, returned & ~did, blamed[order], regretted, by_day=by_day)
     if "channel" not in table.column_names:
         return log
     channels, names = _encode(table["channel"])
     return replace(log, channels=channels[order], channel_names=names)
+
+
+def _of_kind(kinds: Array, names: list[str], wanted: set[str]) -> Array:
+    """Return (e,) bool: the events whose kind is one of `wanted`."""
+    return np.isin(kinds, [code for code, name in enumerate(names) if name in wanted])
 
 
 def _said(says: Callable[[str, str | None], bool], table: pa.Table, kinds: Array, names: list[str]) -> Array:

@@ -43,12 +43,21 @@ class Availability:
     sensitive: Array
 
 
-def shelf(facts: Availability, now: float, karma: Array) -> Shelf:
-    """Return what may be shown at `now` (epoch seconds). The closing moment itself is already closed.
+def closed(facts: Availability, now: float, karma: Array) -> dict[str, Array]:
+    """Return for each ground on which an item may not be shown at `now` (epoch seconds) the items it holds for,
+    (n,) bool. The closing moment itself is already closed.
 
     Args:
         karma: (n,) float32, the model's; what has none left is in no list.
     """
-    is_open = (karma > 0) & facts.active & (facts.stock > 0) & (facts.opens_at <= now) & (now < facts.closes_at)
+    return {
+        "inactive": ~facts.active, "not_yet_available": facts.opens_at > now,
+        "no_longer_available": facts.closes_at <= now, "out_of_stock": facts.stock <= 0, "bad_outcomes": karma <= 0,
+    }  # fmt: skip
+
+
+def shelf(facts: Availability, now: float, karma: Array) -> Shelf:
+    """Return what may be shown at `now` (epoch seconds); the arguments as in `closed`."""
+    shut = np.logical_or.reduce(list(closed(facts, now, karma).values()))
     ahead = np.concatenate([facts.opens_at[facts.opens_at > now], facts.closes_at[facts.closes_at > now]])
-    return Shelf(is_open, facts.sensitive, float(ahead.min()) if len(ahead) else float("inf"))
+    return Shelf(~shut, facts.sensitive, float(ahead.min()) if len(ahead) else float("inf"))

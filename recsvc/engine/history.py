@@ -31,8 +31,9 @@ class Events:
     """Interactions as parallel arrays, in any order.
 
     item_rows: (e,) int32, >= 0. weights: (e,) float32, signed, before ageing. at: (e,) int64 epoch seconds.
-    purchases: (e,) bool. rejections: (e,) bool, what `concepts.rejects`. orders: (e,) int64, equal for the
-    lines of one order; lines of one order with the same item count once.
+    purchases: (e,) bool, those that were not cancelled. rejections: (e,) bool, what `concepts.rejects`. orders: (e,)
+    int64, equal for the lines of one order; lines of one order with the same item count once. returns: (e,) bool, what
+    `concepts.gives_back`.
     """
 
     item_rows: Array
@@ -41,6 +42,7 @@ class Events:
     purchases: Array
     rejections: Array
     orders: Array
+    returns: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,8 @@ class History:
     first_visit, last_visit: (m,) int32, the customer's how-manieth visit, from 0, first and last bought it; −1 where
     none. A visit is one moment of buying: dates without a time make the orders of a day one visit, in whatever order
     they came. recent: (m,) float32, Σ over the visits that bought it of visit_decay ** (visits since).
-    bought_visits: (m,) int32, how many those are.
+    bought_visits: (m,) int32, how many those are. returned_at: (m,) int64 epoch seconds of the last return or refund,
+    for whatever reason, 0 where none.
     extra: (g,) float32, what the shop's own columns say of the customer, NaN for nothing; empty of who has no row.
     """
 
@@ -69,6 +72,7 @@ class History:
     last_visit: Array
     recent: Array
     bought_visits: Array
+    returned_at: Array
     extra: Array = field(default_factory=lambda: np.empty(0, np.float32))
 
     @property
@@ -86,6 +90,11 @@ class History:
         """(m,) bool: for it on balance, and not turned down."""
         return (self.weights > 0) & ~self.unwanted
 
+    @property
+    def sent_back(self) -> Array:
+        """(m,) bool: returned or refunded, and not bought since."""
+        return (self.returned_at > 0) & (self.returned_at >= self.last_at)
+
     def __len__(self) -> int:
         return len(self.item_rows)
 
@@ -96,6 +105,7 @@ EMPTY = History(
     np.empty(0, np.int32), np.empty(0, np.float32), np.empty(0, np.float32),
     np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64),
     np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32), np.empty(0, np.int32),
+    np.empty(0, np.int64),
 )  # fmt: skip
 
 
@@ -119,6 +129,9 @@ def collect(groups: Array, events: Events, decay: Decay) -> tuple[Array, History
     rejected = np.zeros(m, np.int64)
     no = events.rejections[keep]
     np.maximum.at(rejected, inverse[no], at[no])
+    returned = np.zeros(m, np.int64)
+    back = events.returns[keep]
+    np.maximum.at(returned, inverse[back], at[back])
     counts = at >= rejected[inverse]  # a rejection speaks for the item from then on
     liked = counts * events.weights[keep] * np.exp2(-ages / decay.taste_half_life_days)
     again = bought * np.exp2(-ages / decay.repeat_half_life_days)
@@ -145,6 +158,7 @@ def collect(groups: Array, events: Events, decay: Decay) -> tuple[Array, History
         last_visit=last_visit,
         recent=np.bincount(inverse[bought][once], decay.visit_decay ** since[once], m).astype(np.float32),
         bought_visits=np.bincount(inverse[bought][once], minlength=m).astype(np.int32),
+        returned_at=returned,
     )
     return unique >> 32, history
 
@@ -173,7 +187,7 @@ def merge(known: History, events: Events, decay: Decay) -> History:
             out[where] += getattr(one, name)
         return out
 
-    first, last, rejected = _dates(parts, len(rows))
+    first, last, rejected, returned = _dates(parts, len(rows))
     weights = total("weights", np.float32)
     # A rejection newer than every purchase known before it ends what those said.
     at = parts[1][0]
@@ -194,20 +208,23 @@ def merge(known: History, events: Events, decay: Decay) -> History:
         last_visit=last_visit,
         recent=recent,
         bought_visits=total("bought_visits", np.int32),
+        returned_at=returned,
         extra=known.extra,
     )
 
 
-def _dates(parts: list[tuple[Array, History]], m: int) -> tuple[Array, Array, Array]:
-    """Return first_at (the greatest integer where never), last_at and rejected_at of m entries, of histories whose
-    places among them are given."""
-    first, last, rejected = np.full(m, np.iinfo(np.int64).max), np.zeros(m, np.int64), np.zeros(m, np.int64)
+def _dates(parts: list[tuple[Array, History]], m: int) -> tuple[Array, Array, Array, Array]:
+    """Return first_at (the greatest integer where never), last_at, rejected_at and returned_at of m entries, of
+    histories whose places among them are given."""
+    first = np.full(m, np.iinfo(np.int64).max)
+    last, rejected, returned = (np.zeros(m, np.int64) for _ in range(3))
     for where, one in parts:
         seen = one.last_at > 0
         first[where[seen]] = np.minimum(first[where[seen]], one.first_at[seen])
         last[where] = np.maximum(last[where], one.last_at)
         rejected[where] = np.maximum(rejected[where], one.rejected_at)
-    return first, last, rejected
+        returned[where] = np.maximum(returned[where], one.returned_at)
+    return first, last, rejected, returned
 
 
 def visits_of(groups: Array, at: Array) -> tuple[Array, Array]:

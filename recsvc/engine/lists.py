@@ -87,7 +87,9 @@ def composed(
     allowed[history.item_rows[history.unwanted]] = False
     allowed[without] = False
     rows, scores = _candidates(model, history, proposed, allowed, depth)
-    brought = propose(model, session, allowed, shelf.sensitive, now, float(scores.max(initial=0.0)))
+    silent = shelf.sensitive.copy()
+    silent[history.item_rows[history.unwanted]] = True
+    brought = propose(model, session, allowed, silent, now, float(scores.max(initial=0.0)))
     if len(brought.rows):
         rows, scores = _lifted(model, history, proposed, rows, scores, brought)
     if len(rows) < depth:
@@ -175,6 +177,12 @@ def finished(model: Model, customer_row: int) -> Listed:
         *(a[f"finished_{name}"][customer_row, :r] for name in ("generators", "reasons", "cited", "shares"))
     )
     return Listed(rows[:r], a["finished_scores"][customer_row, :r], reasons)
+
+
+def names(listed: Listed, items: Array) -> bool:
+    """Whether a reason of a list names one of `items`, (n,) bool."""
+    cited = listed.reasons.cited
+    return bool(items[cited[cited >= 0]].any())
 
 
 def visible(listed: Listed, allowed: Array, without: Array, limit: int) -> Listed:

@@ -11,8 +11,9 @@ import numpy as np
 
 from recsvc.artifact import Array, Artifact
 from recsvc.concepts import BLENDED
-from recsvc.engine import forest
+from recsvc.engine import forest, timing
 from recsvc.engine.history import ENTRIES, Decay, History
+from recsvc.engine.timing import Timing
 from recsvc.errors import ArtifactInvalid
 
 # name → number of dimensions. Reading fails when one is missing or of another rank.
@@ -23,7 +24,7 @@ ARRAYS: dict[str, int] = {
     "sale_rows": 1, "sale_days": 1, "sale_orders": 1, "segment_rows": 2,
     "customer_high": 1, "customer_low": 1, "own_offsets": 1, "own_item_rows": 1, "own_weights": 1,
     "own_repeats": 1, "own_orders": 1, "own_first_at": 1, "own_last_at": 1, "own_rejected_at": 1,
-    "own_first_visit": 1, "own_last_visit": 1, "own_recent": 1, "own_bought_visits": 1,
+    "own_first_visit": 1, "own_last_visit": 1, "own_recent": 1, "own_bought_visits": 1, "own_returned_at": 1,
     "finished_rows": 2, "finished_scores": 2, "finished_generators": 2, "finished_reasons": 2,
     "finished_cited": 2, "finished_shares": 2,
 }  # fmt: skip
@@ -57,6 +58,7 @@ class Model:
     finished lists. With a ranker it also holds the forest of `engine.forest`; with columns of the shop's own,
     item_extra (n, e) or customer_extra (c, g), float32, `NOTHING_SAID` where nothing is.
     item_columns, customer_columns: names of those.
+    timing: when customers come again, and an item's time does.
     log_popularity: (n,) float32, the score of the popularity generator, the same for everybody; by_popularity: (n,) the
     rows in its order.
     """
@@ -78,6 +80,7 @@ class Model:
     a: dict[str, Array]
     log_popularity: Array
     by_popularity: Array
+    timing: Timing
     item_columns: tuple[str, ...] = ()
     customer_columns: tuple[str, ...] = ()
 
@@ -98,6 +101,7 @@ def from_artifact(artifact: Artifact) -> Model:
     Raises:
         ArtifactInvalid: an array or parameter is missing or does not fit the others; it is named.
     """
+    artifact = _completed(artifact)
     for name, dimensions in ARRAYS.items():
         if name not in artifact.arrays or artifact.arrays[name].ndim != dimensions:
             raise ArtifactInvalid(f"{artifact.version}: {name} is missing or not of {dimensions} dimensions")
@@ -173,6 +177,14 @@ def unpack_ids(data: Array, offsets: Array) -> list[str]:
     return [blob[a:b].decode("utf-8") for a, b in itertools.pairwise(ends)]
 
 
+def _completed(artifact: Artifact) -> Artifact:
+    """Return an artifact of before returns had their time with none in it, so that a newer service can use it."""
+    if "own_last_at" not in artifact.arrays or "own_returned_at" in artifact.arrays:
+        return artifact
+    never = np.zeros_like(artifact.arrays["own_last_at"])
+    return replace(artifact, arrays=artifact.arrays | {"own_returned_at": never})
+
+
 def _build(artifact: Artifact) -> Model:
     p = artifact.manifest["parameters"]
     ids = unpack_ids(artifact.arrays["item_id_bytes"], artifact.arrays["item_id_offsets"])
@@ -195,6 +207,7 @@ def _build(artifact: Artifact) -> Model:
         a=artifact.arrays,
         log_popularity=log_popularity,
         by_popularity=np.argsort(-log_popularity, kind="stable"),
+        timing=timing.of_arrays(artifact.arrays, len(ids)),
         item_columns=tuple(map(str, p.get("features", {}).get("items", ()))),
         customer_columns=tuple(map(str, p.get("features", {}).get("customers", ()))),
     )

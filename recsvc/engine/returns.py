@@ -49,6 +49,32 @@ def undone(customers: Array, items: Array, orders: Array, at: Array, quantity: A
     return found
 
 
+def cancelled(
+    customers: Array, items: Array, orders: Array, quantity: Array, bought: Array, cancels: Array
+) -> tuple[Array, Array]:
+    """Return (e,) bool twice: the purchases of which all was cancelled, and the cancels that did it.
+
+    Args:
+        customers, items, orders: (e,) integer, orders as `undone` matched them; those below 0 match nothing.
+        quantity: (e,) int64, > 0.
+        bought, cancels: (e,) bool.
+    """
+    gone, did = np.zeros(len(orders), bool), np.zeros(len(orders), bool)
+    if not cancels.any():
+        return gone, did
+    some = np.flatnonzero(cancels & (orders >= 0))
+    some = np.concatenate([some, np.flatnonzero(bought & np.isin(orders, orders[some]))])
+    left: dict[tuple[int, int, int], int] = {}
+    keys = list(zip(customers[some].tolist(), items[some].tolist(), orders[some].tolist(), strict=True))
+    for key, event in zip(keys, some.tolist(), strict=True):
+        left[key] = left.get(key, 0) + int(quantity[event]) * (1 if bought[event] else -1)
+    both = {key for key, event in zip(keys, some.tolist(), strict=True) if bought[event]}
+    over = np.array([key in both and left[key] <= 0 for key in keys], bool)
+    gone[some[over & bought[some]]] = True
+    did[some[over & cancels[some]]] = True
+    return gone, did
+
+
 def _best(lots: dict[int, _Lot], own: int, at: int, quantity: int) -> _Lot | None:
     earlier = [lot for lot in lots.values() if lot.at <= at]
     # The last number decides between two orders of one moment, so that every reading order agrees.

@@ -45,18 +45,18 @@ class Proposals:
 NOTHING = Session(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, bool))
 
 
-def propose(model: Model, session: Session, allowed: Array, sensitive: Array, now: float, scale: float) -> Proposals:
+def propose(model: Model, session: Session, allowed: Array, silent: Array, now: float, scale: float) -> Proposals:
     """Return what the session brings up.
 
     Args:
         allowed: (n,) bool, what may be proposed.
-        sensitive: (n,) bool; a sensitive item is not cited, so it proposes nothing.
+        silent: (n,) bool, what may not be cited, as a sensitive item: it proposes nothing.
         scale: the score of the best item of the list without the session.
     """
     best: dict[int, tuple[float, int, bool]] = {}
     own = set(session.item_rows.tolist())
     for item, at, in_cart in list(zip(session.item_rows.tolist(), session.at, session.in_cart, strict=True))[:_ITEMS]:
-        if sensitive[item]:
+        if silent[item]:
             continue
         strength = scale * 2.0 ** (-max(now - float(at), 0.0) / DAY / _HALF_LIFE_DAYS)
         like = model.a["together_rows"][item] if in_cart else near(model, np.array([item]))[0]

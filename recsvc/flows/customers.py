@@ -10,9 +10,10 @@ import numpy as np
 import sqlalchemy as sa
 
 from recsvc.artifact import Array
-from recsvc.concepts import interaction_weight, rejects
+from recsvc.concepts import gives_back, interaction_weight, rejects
 from recsvc.engine.history import DAY, EMPTY, Events, History, merge
 from recsvc.engine.model import Model, customer_row, hash_customer, hash_hex, own_history
+from recsvc.engine.returns import cancelled, undone
 from recsvc.engine.session import NOTHING, Session
 from recsvc.flows.current import Snapshot
 from recsvc.intake import digest
@@ -130,11 +131,29 @@ def _events(model: Model, rows: list[Any]) -> Events:
         -1 - position if one.order_id is None else orders.setdefault(one.order_id, len(orders))
         for position, one in enumerate(known)
     ]
+    item_rows = np.array([model.rows[one.item_id] for one in known], np.int32)
     return Events(
-        item_rows=np.array([model.rows[one.item_id] for one in known], np.int32),
+        item_rows=item_rows,
         weights=np.array([interaction_weight(o.kind, o.stars, o.reason, model.weights) for o in known], np.float32),
         at=np.array([one.occurred_at // MICROSECONDS for one in known], np.int64),
-        purchases=np.array([one.kind == "purchase" for one in known], bool),
+        purchases=_kept(item_rows, known, np.array(codes, np.int64)),
         rejections=np.array([rejects(one.kind, one.reason) for one in known], bool),
         orders=np.array(codes, np.int64),
+        returns=np.array([gives_back(one.kind) for one in known], bool),
     )
+
+
+def _kept(rows: Array, known: list[Any], orders: Array) -> Array:
+    """Return (e,) bool: the purchases, without those of which all was cancelled since the model."""
+    bought = np.array([one.kind == "purchase" for one in known], bool)
+    cancels = np.array([one.kind == "cancel" for one in known], bool)
+    if not (bought.any() and cancels.any()):
+        return bought
+    by_time = np.array(sorted(np.flatnonzero(bought | cancels).tolist(), key=lambda i: known[i].occurred_at), np.int64)
+    at = np.array([known[i].occurred_at for i in by_time.tolist()], np.int64)
+    quantity = np.array([known[i].quantity or 1 for i in by_time.tolist()], np.int64)
+    who, mine = np.zeros(len(by_time), np.int64), orders[by_time]
+    matched = undone(who, rows[by_time], mine, at, quantity, bought[by_time])
+    gone, _ = cancelled(who, rows[by_time], matched, quantity, bought[by_time], cancels[by_time])
+    bought[by_time[gone]] = False
+    return bought

@@ -1,4 +1,4 @@
-"""A customer's own lists: recommendations for a placement, and what to buy again."""
+"""A customer's own list: recommendations for a placement."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import numpy as np
 import sqlalchemy as sa
 
 from recsvc.artifact import Array
-from recsvc.concepts import Generator, Reason, Source
-from recsvc.engine import lists, repeat
+from recsvc.concepts import Source
+from recsvc.engine import lists
 from recsvc.engine.arrange import arrange, relevance
 from recsvc.engine.eligibility import Shelf
 from recsvc.engine.lists import Listed
 from recsvc.engine.query import ENOUGH, POOL, Query
-from recsvc.flows import customers, questions, replies
-from recsvc.flows.answers import Ask, View, answer
+from recsvc.flows import customers, questions, replies, rotation
+from recsvc.flows.answers import View, answer
 from recsvc.flows.customers import Event, Known
 from recsvc.flows.questions import Question
 from recsvc.flows.replies import Answer
@@ -45,7 +45,7 @@ def recommendations(shop: Shop, customer_id: str | None, question: Question, doi
 
 def composed(view: View, known: Known, customer_id: str | None, question: Question) -> dict[str, Any]:
     """Return the reply to a question about somebody of whom so much is known."""
-    asked = questions.query(view, question)
+    asked = replace(questions.query(view, question), penalty=rotation.penalty(view, customer_id, question))
     seed = _seed(view, known, customer_id)
     chosen = _choose(view, known, customer_id, asked)
     listed = _arranged(view, chosen, asked, seed)
@@ -53,23 +53,19 @@ def composed(view: View, known: Known, customer_id: str | None, question: Questi
         chosen = _choose(view, known, customer_id, asked, at_hand=False)
         listed = _arranged(view, chosen, asked, seed)
     items = replies.items_of(view.snapshot, listed, known.history, locale=question.locale)
+    rotation.remember(view, customer_id, question, items)
     items = questions.told(question, items)
     return replies.envelope(
         view.snapshot, view.now, question.placement, customer_id, chosen.source, chosen.fallback, items, asked.offset
     )
 
 
-def buy_again(shop: Shop, customer_id: str, limit: int) -> Answer:
-    """Return what a customer bought before and is likely to want now; empty for who bought nothing."""
-
-    def make(view: View) -> tuple[dict[str, Any], Known]:
-        known = customers.look_up(shop.engine, view.snapshot, customer_id, view.now)
-        found = repeat.buy_again(known.history, view.shelf, view.now, limit)
-        items = [_again(view, known, found, i) for i in range(len(found.rows))]
-        source = Source.LIVE if known.fresh else Source.PERSONAL
-        return replies.envelope(view.snapshot, view.now, "buy_again", customer_id, source, None, items), known
-
-    return answer(shop, Ask("buy_again", customer_id, limit, popular=False), make)
+def standing(view: View, known: Known, customer_id: str | None, question: Question) -> tuple[Listed, Listed, Query]:
+    """Return the candidates of a question, the slots they take, and what was asked: for saying why an item is shown or
+    not."""
+    asked = questions.query(view, question)
+    chosen = _choose(view, known, customer_id, asked, at_hand=False)
+    return chosen.listed, _arranged(view, chosen, asked, _seed(view, known, customer_id)), asked
 
 
 def _seed(view: View, known: Known, customer_id: str | None) -> int:
@@ -109,7 +105,9 @@ def _choose(view: View, known: Known, customer_id: str | None, asked: Query, at_
     if known.row >= 0 and not known.fresh:
         depth = asked.last if asked.plain else view.model.n_items
         done = lists.visible(lists.finished(view.model, known.row), shelf.public, without, depth)
-        if at_hand and len(done.rows) >= asked.enough:
+        if lists.names(done, shelf.sensitive):  # it became so since; the reasons of a list made now do without
+            done = None
+        if done is not None and at_hand and len(done.rows) >= asked.enough:
             return _Chosen(done, len(done.rows), Source.PERSONAL, at_hand=not asked.plain)
     if known.history.liked.any():
         source = Source.SESSION if customer_id is None else Source.LIVE if known.fresh else Source.PERSONAL
@@ -137,20 +135,3 @@ def _ladder(view: View, customer_id: str | None, shelf: Shelf, without: Array, l
     among = np.ones(view.model.n_items, bool)
     among[without] = False
     return lists.bestsellers(view.model, shelf, among, view.now, _BESTSELLER_DAYS, limit), "bestsellers"
-
-
-def _again(view: View, known: Known, found: repeat.Repeats, position: int) -> dict[str, Any]:
-    row = int(found.rows[position])
-    sensitive = bool(view.shelf.sensitive[row])
-    item_id = view.model.item_ids[row]
-    reason = {
-        # A sensitive item is never cited, not even to the one who bought it.
-        "code": Reason.DUE_AGAIN.value, "item_id": None if sensitive else item_id, "share": 1.0,
-        "text": replies.say_repeat(known.history, row),
-    }  # fmt: skip
-    interval = float(found.interval_days[position])
-    return {
-        **replies.item(view.snapshot, item_id, float(found.scores[position]), Generator.REPEAT.value, reason),
-        "last_bought_at": replies.moment(float(found.last_at[position])),
-        "interval_days": None if np.isnan(interval) else round(interval, 2),
-    }  # fmt: skip

@@ -19,6 +19,7 @@ from recsvc.flows.shop import Shop
 
 SHOWN: Final = ("title", "brand", "categories", "price_cents", "currency")
 CAPPED: Final = ("brand", "category")
+ROTATION_SECONDS: Final = 7200
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Question:
     max_per: tuple[tuple[str, int], ...] = ()
     min_relevance: float = 0.0
     explore: float = 0.0
+    rotation_rate: float = 0.0
+    rotation_seconds: int = ROTATION_SECONDS
     locale: str | None = None
     channel: str | None = None
 
@@ -59,7 +62,7 @@ class Question:
     @property
     def settled(self) -> bool:
         """Whether the answer is the same until something changes, so that it may be kept."""
-        return not self.explore
+        return not self.explore and not self.rotation_rate
 
 
 _PLAIN: Final = Question()

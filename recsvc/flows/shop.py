@@ -20,6 +20,7 @@ from recsvc.store.exposures import Spool
 from recsvc.store.limits import Limiter
 from recsvc.store.memory import Memory
 from recsvc.store.published import Published
+from recsvc.store.shown import Shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Shop:
     copy: Copy
     published: Published
     exposures: Spool
+    shown: Shown
     used: dict[str, float] = field(default_factory=dict)
     memory: Memory = field(default_factory=Memory)
     flights: Flights = field(default_factory=Flights)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ from redis.retry import Retry
 
 _PAUSE_SECONDS = 0.5
 _FAILURES = 3
+REMEMBERED = 200
 _ERRORS = (redis.RedisError, OSError, ValueError)
 # The revision only grows: two interactions may arrive here in the other order than they were committed.
 _ADVANCE = """
@@ -28,6 +30,13 @@ for n, key in ipairs(KEYS) do
   local known = tonumber(redis.call('GET', key) or '-1')
   if known < tonumber(ARGV[n + 1]) then redis.call('SET', key, ARGV[n + 1], 'EX', ARGV[1]) end
 end
+return 1
+"""
+# The key lives as long as the longest time anybody asked for.
+_REMEMBER = """
+for n = 4, #ARGV do redis.call('ZADD', KEYS[1], ARGV[1], ARGV[n]) end
+redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - tonumber(ARGV[3]))
+if redis.call('TTL', KEYS[1]) < tonumber(ARGV[2]) then redis.call('EXPIRE', KEYS[1], ARGV[2]) end
 return 1
 """
 # A bucket of one second's worth, filled by the time that passed; all that is asked for or nothing. Redis's own clock,
@@ -179,6 +188,16 @@ class Cache:
         arguments = [per_second, want, "" if now is None else now]
         answer = self._ask(lambda r: self._lease(keys=[f"recsvc:rate:{{{name}}}"], args=arguments, client=r))
         return None if answer is None else (int(answer[0]), float(answer[1]))
+
+    def recall(self, key: str, since: float) -> dict[str, float] | None:
+        """Return what is remembered under `key` since a moment: item id → epoch seconds. None when Redis is away."""
+        answer = self._ask(lambda r: r.zrangebyscore(key, since, "+inf", withscores=True))
+        return None if answer is None else {item_id.decode(): float(at) for item_id, at in answer}
+
+    def remember(self, key: str, items: Sequence[str], at: float, seconds: int) -> bool:
+        """Remember items under `key` with the moment `at`, for `seconds` at least, the newest 200 of all. False when
+        Redis did not take it."""
+        return self._ask(lambda r: r.eval(_REMEMBER, 1, key, at, seconds, REMEMBERED, *items)) is not None
 
     def ping(self) -> bool:
         """Whether Redis answers now."""

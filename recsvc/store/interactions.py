@@ -30,7 +30,7 @@ _NAMES = ", ".join(COLUMNS)
 _COPY_TYPES = {sa.LargeBinary: "bytea", sa.Text: "text", Json: "text", sa.BigInteger: "int8", sa.Integer: "int4"}
 # Rows of one commit of an import into Postgres: nobody else can append meanwhile.
 _COPIED = 50_000
-_READ = ("item_id", "kind", "occurred_at", "stars", "reason", "order_id")
+_READ = ("item_id", "kind", "occurred_at", "stars", "reason", "order_id", "quantity")
 # More than this since the last training run would make one customer's list slow; the newest say most.
 RECENT = 500
 
@@ -148,6 +148,24 @@ def _since() -> tuple[sa.Select[Any], sa.Select[Any]]:
 _SINCE, _TURNED_DOWN = _since()
 
 
+def channels(engine: sa.Engine, customer_id: str, without: tuple[str, ...]) -> list[tuple[str, int]]:
+    """Return (channel, microseconds) of a customer's newest interactions that name a channel and are of none of some
+    kinds, at most 500, those of their merged sessions included."""
+    t, s = interactions.c, sessions.c
+    told = sa.and_(t.channel.is_not(None), t.kind.not_in(without))
+    columns = (t.revision, t.channel, t.occurred_at)
+    own = sa.select(*columns).where(t.customer_id == customer_id, told)
+    merged = (
+        sa.select(*columns)
+        .join(sessions, s.session_id == t.session_id)
+        .where(s.customer_id == customer_id, t.customer_id.is_(None), told)
+    )
+    both = sa.union_all(own, merged).subquery()
+    query = sa.select(both.c.channel, both.c.occurred_at).order_by(both.c.revision.desc()).limit(RECENT)
+    with reading(engine) as connection:
+        return [(channel, at) for channel, at in connection.execute(query)]
+
+
 def history(engine: sa.Engine, customer_id: str, limit: int) -> list[Any]:
     """Return a customer's latest interactions with items by time, newest first, for showing."""
     t = interactions.c
@@ -156,6 +174,20 @@ def history(engine: sa.Engine, customer_id: str, limit: int) -> list[Any]:
         .where(t.customer_id == customer_id, t.item_id.is_not(None))
         .order_by(t.occurred_at.desc(), t.revision.desc())
         .limit(limit)
+    )
+    with reading(engine, PAGE_SECONDS) as connection:
+        return list(connection.execute(query))
+
+
+def against(engine: sa.Engine, customer_id: str, item_id: str, kinds: tuple[str, ...]) -> list[Any]:
+    """Return what a customer did of some kinds with an item, newest first, at most 10: kind, reason, stars,
+    occurred_at. Their merged sessions are not looked at."""
+    t = interactions.c
+    query = (
+        sa.select(t.kind, t.reason, t.stars, t.occurred_at)
+        .where(t.customer_id == customer_id, t.item_id == item_id, t.kind.in_(kinds))
+        .order_by(t.occurred_at.desc(), t.revision.desc())
+        .limit(10)
     )
     with reading(engine, PAGE_SECONDS) as connection:
         return list(connection.execute(query))

@@ -218,7 +218,7 @@ def columns(catalogue: Catalogue, item_ids: list[str]) -> tuple[Any, Any, Any, A
     """Return what the catalogue says of items, aligned with `item_ids`: active (n,) bool, stock (n,) float64 with
     infinity for unlimited, opens_at and closes_at (n,) float64 epoch seconds, sensitive (n,) bool.
 
-    An item that the catalogue does not have is inactive.
+    An item that the catalogue does not have is inactive, and named nowhere: its title went with it.
     """
     found = [catalogue.items.get(item_id) for item_id in item_ids]
     inf = float("inf")
@@ -227,7 +227,7 @@ def columns(catalogue: Catalogue, item_ids: list[str]) -> tuple[Any, Any, Any, A
         np.array([inf if one is None or one.stock is None else one.stock for one in found], np.float64),
         np.array([_seconds(one and one.available_from, -inf) for one in found], np.float64),
         np.array([_seconds(one and one.available_to, inf) for one in found], np.float64),
-        np.array([bool(one and one.sensitive) for one in found], bool),
+        np.array([one is None or bool(one.sensitive) for one in found], bool),
     )
 
 

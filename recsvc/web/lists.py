@@ -10,9 +10,9 @@ from recsvc.flows.replies import Answer
 from recsvc.flows.shop import Shop
 from recsvc.web import hot, questions
 from recsvc.web.contract import Route, read_body, read_query
-from recsvc.web.outputs import BuyAgainReply, ListReply, OffersReply, RelatedReply
+from recsvc.web.outputs import ListReply, OffersReply, RelatedReply
 from recsvc.web.questions import RecommendationsBody, RecommendationsQuery, RelatedQuery
-from recsvc.web.schemas import BuyAgainQuery, OffersQuery, WindowQuery
+from recsvc.web.schemas import OffersQuery, WindowQuery
 
 
 def shop() -> Shop:
@@ -37,11 +37,6 @@ def post_recommendations() -> Response:
     asked = questions.question(body, body.exclude if on is None else [*body.exclude, on])
     doing = questions.events(body.session, body.items, on, shop().clock())
     return reply(lists.recommendations(shop(), body.customer_id, asked, doing), asked.channel)
-
-
-def buy_again(customer_id: str) -> Response:
-    """Answer what to buy again."""
-    return reply(lists.buy_again(shop(), customer_id, read_query(BuyAgainQuery).limit))
 
 
 def similar(item_id: str) -> Response:
@@ -102,8 +97,6 @@ ROUTES = [
           query=RecommendationsQuery, reply=ListReply),
     Route("POST", "/v1/recommendations", "The list of a customer or a session, for what they are doing now",
           post_recommendations, scope="storefront", body=RecommendationsBody, reply=ListReply, writes=False),
-    Route("GET", f"{_CUSTOMER}/buy-again", "What a customer bought before and is likely to want now", buy_again,
-          scope="storefront", query=BuyAgainQuery, reply=BuyAgainReply),
     Route("GET", f"{_CUSTOMER}/offers", "Offers valid now, ordered by what the customer buys", customer_offers,
           scope="storefront", query=OffersQuery, reply=OffersReply),
     Route("GET", "/v1/items/{item_id}/similar", "Items whose buyers are most like this item's", similar,

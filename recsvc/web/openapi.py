@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from recsvc import __version__
-from recsvc.web import catalogue, health, interactions, lists, models, several
+from recsvc.web import catalogue, explain, health, interactions, lists, models, repeat, several, timing
 from recsvc.web.contract import Route
 from recsvc.web.outputs import Problem
 from recsvc.web.schemas import ID_SCHEMA
@@ -34,10 +34,13 @@ def openapi() -> Response:
 
 ROUTES: list[Route] = [
     *lists.ROUTES,
+    *repeat.ROUTES,
+    *timing.ROUTES,
     *several.ROUTES,
     *interactions.ROUTES,
     *catalogue.ROUTES,
     *models.ROUTES,
+    *explain.ROUTES,
     *health.ROUTES,
     Route("GET", "/openapi.json", "This description", openapi, scope=None),
 ]

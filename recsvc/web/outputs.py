@@ -89,10 +89,13 @@ class RelatedReply(ListReply):
 
 
 class AgainItem(ItemOut):
-    """An item to buy again. interval_days: mean days between orders; null after one order."""
+    """An item to buy again. interval_days: expected between two orders. due_at: one interval after the last order,
+    which may be past. p_due: the chance that it is bought within `within_days`; also its score."""
 
     last_bought_at: datetime
-    interval_days: float | None
+    interval_days: float
+    due_at: datetime
+    p_due: float
 
 
 class BuyAgainReply(ListReply):

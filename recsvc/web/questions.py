@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from recsvc import intake
 from recsvc.flows.customers import Event
-from recsvc.flows.questions import CAPPED, SHOWN, Question, either, read
+from recsvc.flows.questions import CAPPED, ROTATION_SECONDS, SHOWN, Question, either, read
 from recsvc.web.schemas import (
     _INTEGRAL,
     Channel,
@@ -27,6 +27,7 @@ from recsvc.web.schemas import (
 _NUMBER: Final = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,330})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
 _CAP: Final = re.compile(rf"({'|'.join(CAPPED)}):([1-9][0-9]?|100)", re.ASCII)
 LAST: Final = 900
+_LONGEST_ROTATION: Final = 30 * 86400
 
 
 def _part(value: object) -> float:
@@ -81,6 +82,14 @@ Relevance = Annotated[
     float, BeforeValidator(_part), _part_schema("Leave out what scores below this part of the best of the list.")
 ]
 Explore = Annotated[float, BeforeValidator(_part), _part_schema("The share of slots that is filled by chance.")]
+Rotation = Annotated[
+    float, BeforeValidator(_part),
+    _part_schema("How far items shown on this channel lately stand back; 1: they do not come again within the time."),
+]  # fmt: skip
+RotationSeconds = Annotated[
+    int, _whole(1, _LONGEST_ROTATION),
+    _whole_schema(1, _LONGEST_ROTATION, "How long until an item that was shown counts in full again."),
+]  # fmt: skip
 
 
 Some = Annotated[int, Field(ge=1, le=100), _INTEGRAL]
@@ -93,6 +102,7 @@ class Asked(In):
     diversity: Diversity = 0.0
     min_relevance: Relevance = 0.0
     explore: Explore = 0.0
+    rotation_rate: Rotation = 0.0
     locale: Locale | None = None
     channel: Channel | None = None
 
@@ -112,6 +122,7 @@ class RecommendationsQuery(Asked):
     filter: FilterText | None = None
     fields: Shown = ()
     max_per: tuple[Cap, ...] = ()
+    rotation_seconds: RotationSeconds = ROTATION_SECONDS
 
 
 class RelatedQuery(In):
@@ -147,6 +158,7 @@ class QuestionBody(Asked):
     filter: dict[str, Any] | None = None
     fields: list[FieldNames] = Field([], max_length=100)
     max_per: list[Cap] = Field([], max_length=100)
+    rotation_seconds: Annotated[int, Field(ge=1, le=_LONGEST_ROTATION), _INTEGRAL] = ROTATION_SECONDS
 
 
 class RecommendationsBody(QuestionBody):
@@ -177,6 +189,8 @@ def question(asked: RecommendationsQuery | QuestionBody, exclude: Sequence[str])
         max_per=tuple((trait, int(most)) for trait, most in caps),
         min_relevance=asked.min_relevance,
         explore=asked.explore,
+        rotation_rate=asked.rotation_rate,
+        rotation_seconds=asked.rotation_seconds,
         locale=asked.locale,
         channel=asked.channel,
     )

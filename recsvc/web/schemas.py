@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Final
 
@@ -16,6 +17,7 @@ ID_SCHEMA: dict[str, Any] = {
     "pattern": r"^(?!\.{1,2}$)[^\u0000-\u001f\u007f-\u009f]*$",
     "description": "1 to 256 bytes of UTF-8; any character but controls; not '.' or '..'.",
 }  # fmt: skip
+_NUMBER: Final = re.compile(r"[0-9]{1,20}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?")
 _NO_NUL: Final = r"^[^\u0000]*$"
 # What JSON Schema calls a date-time, within the years that are taken.
 _MOMENT: Final = {"type": "string", "format": "date-time", "pattern": r"^(199[0-9]|20[0-9]{2})-"}
@@ -44,6 +46,14 @@ def _whole(low: int, high: int) -> BeforeValidator:
 
 def _whole_schema(low: int, high: int, description: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "integer", "minimum": low, "maximum": high, "description": description})
+
+
+def _fraction(text: object) -> float:
+    """Return a number from 0 to 1 of a query string."""
+    found = float(str(text)) if _NUMBER.fullmatch(str(text)) else -1.0
+    if not 0.0 <= found <= 1.0:
+        raise ValueError(f"{intake.shorten(str(text))}, must be a number from 0 to 1")
+    return found
 
 
 def _one_of(values: tuple[str, ...]) -> BeforeValidator:
@@ -83,7 +93,9 @@ Moment = Annotated[
                     "description": "RFC 3339 with a time zone, or epoch seconds; at most ten minutes ahead."}),
 ]  # fmt: skip
 Limit = Annotated[int, _whole(1, 100), _whole_schema(1, 100, "How many at most.")]
+Fraction = Annotated[float, BeforeValidator(_fraction), WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1})]
 WindowDays = Annotated[int, _whole(1, 365), _whole_schema(1, 365, "Days to look back.")]
+WithinDays = Annotated[int, _whole(1, 365), _whole_schema(1, 365, "Days to look ahead.")]
 _TEXT: Final = {"pattern": _NO_NUL}
 Text = Annotated[str, Field(max_length=1000, json_schema_extra=_TEXT), AfterValidator(_plain)]
 Title = Annotated[str, Field(min_length=1, max_length=1000, json_schema_extra=_TEXT), AfterValidator(_plain)]
@@ -100,12 +112,6 @@ class In(BaseModel):
 
 class Nothing(In):
     """No parameters."""
-
-
-class BuyAgainQuery(In):
-    """Parameters of buy-again."""
-
-    limit: Limit = 10
 
 
 class WindowQuery(In):

@@ -77,7 +77,13 @@ def test_the_rate_is_the_mean_of_gamma_and_poisson_with_older_visits_counting_le
     lines = [(row, visit) for visit, rows in enumerate(visits) for row in rows]
     rows, at = np.array(lines).T
     events = Events(
-        rows.astype(np.int32), np.ones(5, np.float32), at * int(DAY), np.ones(5, bool), np.zeros(5, bool), at
+        rows.astype(np.int32),
+        np.ones(5, np.float32),
+        at * int(DAY),
+        np.ones(5, bool),
+        np.zeros(5, bool),
+        at,
+        np.zeros(5, bool),
     )
     _, history = collect(np.zeros(5, np.int64), events, model.decay)
     decay, prior = model.decay.visit_decay, model.prior_visits
@@ -91,7 +97,7 @@ def test_the_rate_is_the_mean_of_gamma_and_poisson_with_older_visits_counting_le
 
 def test_orders_of_one_visit_are_one_visit(model: Model) -> None:
     five = np.zeros(5, np.int32)
-    lines = Events(five, np.ones(5, np.float32), np.full(5, int(DAY)), five == 0, five > 0, np.arange(5))
+    lines = Events(five, np.ones(5, np.float32), np.full(5, int(DAY)), five == 0, five > 0, np.arange(5), five > 0)
     _, history = collect(five, lines, model.decay)
     assert (history.orders[0], history.bought_visits[0], history.recent[0]) == (5, 1, 1.0)
     everybodys = model.a["item_traits"][0, candidates.REPEAT_RATE]

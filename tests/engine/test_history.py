@@ -21,6 +21,7 @@ def _events(rows: list[tuple[int, int, str, int]]) -> Events:
         np.array([kind == "purchase" for kind in kinds], bool),
         np.array([kind == "dislike" for kind in kinds], bool),
         np.array([order for *_, order in rows], np.int64),
+        np.zeros(len(rows), bool),
     )
 
 

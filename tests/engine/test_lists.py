@@ -9,7 +9,7 @@ import pytest
 
 from recsvc.artifact import read
 from recsvc.concepts import GENERATORS, REASONS, Generator, Reason
-from recsvc.engine import candidates, lists, offers, repeat
+from recsvc.engine import candidates, lists, offers
 from recsvc.engine.eligibility import Availability, Shelf, shelf
 from recsvc.engine.history import DAY, EMPTY, ENTRIES, History
 from recsvc.engine.model import Model, customer_row, from_artifact, hash_customer, own_history
@@ -161,18 +161,6 @@ def test_bestsellers_equal_a_count_net_of_returns(model: Model, all_open: Shelf)
             wanted[row] += count
     listed = lists.bestsellers(model, all_open, np.ones(model.n_items, bool), 1e12, 14, 5)
     assert listed.scores.tolist() == sorted(wanted, reverse=True)[:5]
-
-
-def test_buy_again_is_quiet_just_after_buying_and_after_a_return(all_open: Shelf) -> None:
-    day = int(DAY)
-    history = History(
-        np.array([0, 1, 2, 3], np.int32), np.array([9, 9, -1, 9], np.float32), np.array([3, 2, 5, 2.5], np.float32),
-        np.array([4, 4, 4, 1], np.int32), np.array([10, 10, 10, 95], np.int64) * day, np.array([99, 70, 70, 95]) * day, np.zeros(4, np.int64),
-        np.array([0, 0, 0, 5], np.int32), np.array([6, 4, 4, 5], np.int32), np.ones(4, np.float32), np.ones(4, np.int32),
-    )  # fmt: skip
-    found = repeat.buy_again(history, all_open, 100.0 * day, 10)
-    assert found.rows.tolist() == [3, 1, 0]  # 2 went back; 0 was bought yesterday and is usual every 30 days
-    assert found.interval_days[1] == 20.0 and np.isnan(found.interval_days[0])
 
 
 def test_offers_follow_what_the_customer_buys_and_hold_their_dates(

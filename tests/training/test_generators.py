@@ -51,7 +51,7 @@ def _checkerboard() -> Log:
     bought = items != UNLIKED
     events = Events(
         items.astype(np.int32), np.where(bought, 5, -5).astype(np.float32), np.full(len(items), 1_700_000_000),
-        bought, ~bought, customers.astype(np.int64),
+        bought, ~bought, customers.astype(np.int64), np.zeros(len(items), bool),
     )  # fmt: skip
     names = ([f"c{c}" for c in range(CUSTOMERS)], [f"i{i}" for i in range(ITEMS + 2)])
     nothing = np.zeros(len(items), bool)

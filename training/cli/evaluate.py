@@ -57,6 +57,7 @@ def _print(found: Evaluation, as_json: bool) -> None:
     out.print(tables.beside(found.table))
     for table in tables.segments(found.detail["segments"]):
         out.print(table)
+    out.print(tables.again(found.detail["again"]))
     out.print(tables.calibration(found.detail["calibration"]))
     out.print(found.order.note, markup=False)
 

@@ -70,10 +70,18 @@ def segments(found: dict[str, Rows]) -> list[Table]:
 
 
 def calibration(bins: list[dict[str, float]]) -> Table:
-    """Return how often a next visit bought what it was expected to buy."""
-    table = _table("Repeats by the rate expected", "of the next visit", ("pairs", "expected", "bought"))
+    """Return how often what customers had was bought again beside the chance that was expected."""
+    table = _table("Buying again within 14 days, by p_due", None, ("pairs", "expected", "bought"))
     for one in bins:
         table.add_row("", f"{one['pairs']:,.0f}", f"{one['predicted']:.4f}", f"{one['observed']:.4f}")
+    return table
+
+
+def again(found: dict[str, dict[str, float]]) -> Table:
+    """Return how well what each customer had was ordered by what they bought of it within 14 days."""
+    table = _table("Buy again, the ten best of each customer", None, ("customers", "ndcg", "recall"))
+    for name, row in found.items():
+        table.add_row(f"by {name}", f"{row['customers']:,.0f}", f"{row['ndcg@10']:.4f}", f"{row['recall@10']:.4f}")
     return table
 
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from recsvc.flows import lists, offers, popular, related, showcase
+from recsvc.flows import lists, offers, popular, related, repeat, showcase
 from recsvc.flows.questions import Question
 from recsvc.flows.replies import Answer, shelf_name
 from recsvc.flows.shop import Shop
@@ -124,9 +124,9 @@ def _customer(seen: Portrait) -> dict[str, Any]:
 
 
 def _again(shop: Shop, customer_id: str, seen: Portrait) -> dict[str, Any]:
-    answer = lists.buy_again(shop, customer_id, _AGAIN)
-    how = "What they buy regularly; what is not due yet comes last."
-    return _panel(answer, customer_id, "again", "Buy it again", how, "Nothing bought yet.")
+    answer = repeat.buy_again(shop, customer_id, _AGAIN)
+    how = "What they bought before, the likeliest to be bought in the next two weeks first."
+    return _panel(answer, customer_id, "again", "Buy it again", how, "Nothing is due.")
 
 
 def _row(answer: Answer, customer_id: str | None, key: str, title: str, how: str) -> dict[str, Any]:
@@ -145,9 +145,7 @@ def _panel(answer: Answer, customer_id: str | None, key: str, title: str, how: s
 def _card(item: dict[str, Any], recommendation_id: str, customer_id: str | None) -> dict[str, Any]:
     note = ""
     if "last_bought_at" in item:
-        every = item["interval_days"]
-        note = f"About every {max(every, 1):.0f} days" if every else "Once so far"
-        note += f", last on {_day(item['last_bought_at'])}"
+        note = f"About every {max(item['interval_days'], 1):.0f} days, last on {_day(item['last_bought_at'])}"
     return _goods(item["item_id"], item["fields"], customer_id) | {
         "reason": "" if note else item["reasons"][0]["text"],
         "note": note, "badge": "",
