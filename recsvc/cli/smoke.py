@@ -30,7 +30,8 @@ def check(url: str, key: str) -> int:
     """Return 0 when every answer is as it must be, else 1; prints one line each."""
     asked = Asked(url, key)
     customer = f"smoke-{uuid.uuid4().hex[:8]}"
-    _lists(asked, customer)
+    item = _lists(asked, customer)
+    _asked_for(asked, customer, item)
     _writes(asked, customer)
     _catalogue(asked, customer)
     _models(asked)
@@ -67,7 +68,8 @@ class Asked:
         return value
 
 
-def _lists(asked: Asked, customer: str) -> None:
+def _lists(asked: Asked, customer: str) -> str:
+    """Ask for the lists and return an item that sells."""
     ask, one, mine = asked.ask, "/v1/customers/{customer_id}", f"/v1/customers/{customer}"
     best = ask("GET", "/v1/bestsellers", "/v1/bestsellers", _has_items)
     item = best["items"][0]["item_id"] if _has_items(best) else "none"
@@ -77,11 +79,27 @@ def _lists(asked: Asked, customer: str) -> None:
     ask("POST", "/v1/interactions", "/v1/interactions", lambda v: v["accepted"] == 1, view)
     ask("GET", f"{mine}/recommendations", f"{one}/recommendations", lambda v: _has_items(v) and v["source"] == "live")
     ask("GET", f"{mine}/buy-again", f"{one}/buy-again", lambda v: v["items"] == [])
+    ask("GET", f"{mine}/timing", f"{one}/timing", lambda v: v["customer_id"] == customer)
     ask("GET", f"{mine}/offers", f"{one}/offers", lambda v: isinstance(v["offers"], list))
     ask("GET", f"{around}/similar", "/v1/items/{item_id}/similar", _has_items)
     ask("GET", f"{around}/bought-together", "/v1/items/{item_id}/bought-together", _has_items)
     ask("GET", "/v1/trending", "/v1/trending", _has_items)
     ask("GET", "/v1/new?window_days=365", "/v1/new", _has_items)
+    return str(item)
+
+
+def _asked_for(asked: Asked, customer: str, item: str) -> None:
+    """Ask what takes a body, and why."""
+    ask = asked.ask
+    ask("POST", "/v1/recommendations", "/v1/recommendations", _has_items, {"items": [item]})
+    page = {"customer_id": customer, "blocks": [{"limit": 3}, {"placement": "cart", "limit": 3}]}
+    ask("POST", "/v1/pages", "/v1/pages", lambda v: all(map(_has_items, v["blocks"])), page)
+    ranked = {"customer_id": customer, "items": [item]}
+    ask("POST", "/v1/rank", "/v1/rank", lambda v: v["items"][0]["item_id"] == item, ranked)
+    batch = "/v1/batch/recommendations"
+    ask("POST", batch, batch, lambda v: _has_items(json.loads(v)), [customer])
+    why = f"/v1/explain?customer_id={customer}&item_id={quote(item, safe='')}"
+    ask("GET", why, "/v1/explain", lambda v: v["item_id"] == item)
 
 
 def _writes(asked: Asked, customer: str) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import sqlalchemy as sa
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from recsvc import artifact
 from recsvc.engine import lists
@@ -15,14 +15,23 @@ from recsvc.intake import digest
 from recsvc.store import facts
 from recsvc.store.database import reading
 from recsvc.store.interactions import interactions
+from recsvc.web.list_outputs import PageReply, RankReply
 from recsvc.web.outputs import BuyAgainReply, ListReply, RelatedReply
 from tests.soak.load import QUIET, Reply
 from tests.soak.writers import Absence
 
-_REPLIES = {"similar": RelatedReply, "bought_together": RelatedReply, "buy_again": BuyAgainReply}
+_REPLIES: dict[str, type[BaseModel]] = {
+    "similar": RelatedReply, "bought_together": RelatedReply, "buy_again": BuyAgainReply, "page": PageReply,
+    "rank": RankReply,
+}  # fmt: skip
 _SECOND = 1.0
 # Of the night's list what is sensitive or out of stock is left out; the score stays what it was.
 _ROUNDING = 2e-6
+
+
+def shown(reply: Reply) -> list[str]:
+    """Return the items of an answer, those of all blocks of a page."""
+    return [item["item_id"] for one in reply.body.get("blocks", [reply.body]) for item in one["items"]]
 
 
 @dataclass(slots=True)
@@ -44,11 +53,12 @@ class Checker:
         except ValidationError as error:
             self.wrong.append(f"{name}: {error.errors()[0]['msg']}")
             return
-        ids = [one["item_id"] for one in reply.body["items"]]
+        ids = shown(reply)
         if len(set(ids)) < len(ids):
             self.wrong.append(f"{name}: an item twice")
-        if reply.body["model_version"] not in self.models:
-            self.wrong.append(f"{name}: from {reply.body['model_version']}, which was not published whole")
+        versions = {one["model_version"] for one in [reply.body, *reply.body.get("blocks", [])]}
+        if len(versions) > 1 or not versions <= self.models.keys():
+            self.wrong.append(f"{name}: from {versions}, not one that was published whole")
         elif reply.question.customer_id in QUIET and reply.question.kind == "recommendations":
             self._one_version(name, reply)
 
@@ -73,13 +83,12 @@ class Checker:
         for reply in replies:
             if not reply.body:
                 continue
-            shown = {item["item_id"] for item in reply.body["items"]}
-            for absence in (one for item_id in shown & by_item.keys() for one in by_item[item_id]):
+            for absence in (one for item_id in by_item.keys() & shown(reply) for one in by_item[item_id]):
                 seen += 1
                 if absence.customer_id is not None and (
                     absence.customer_id != reply.question.customer_id
                     or "database" in reply.degraded
-                    or reply.question.kind == "buy_again"
+                    or reply.question.kind in {"buy_again", "rank"}  # what they are asked about is shown
                 ):
                     continue
                 if reply.asked_at > absence.since + _SECOND and reply.answered_at < absence.until:

@@ -101,6 +101,28 @@ def _recommendations(rng: random.Random) -> Question:
     return Question("recommendations", "GET", f"/v1/customers/{customer}/recommendations?limit=10", customer)
 
 
+def _session(rng: random.Random) -> Question:
+    body = {"placement": "cart", "items": rng.sample(_ITEMS, 2), "diversity": 0.3, "max_per": ["brand:8"]}
+    return Question("session", "POST", "/v1/recommendations", None, body)
+
+
+def _filtered(rng: random.Random) -> Question:
+    customer = rng.choice(KNOWN)
+    path = f"/v1/customers/{customer}/recommendations?category=tea&limit=5&offset={rng.choice([0, 5])}&locale=ro"
+    return Question("filtered", "GET", path, customer)
+
+
+def _page(rng: random.Random) -> Question:
+    customer = rng.choice(KNOWN)
+    blocks = [{"placement": "home", "limit": 6}, {"placement": "newsletter", "limit": 4}]
+    return Question("page", "POST", "/v1/pages", customer, {"customer_id": customer, "blocks": blocks})
+
+
+def _rank(rng: random.Random) -> Question:
+    customer = rng.choice(KNOWN)
+    return Question("rank", "POST", "/v1/rank", customer, {"customer_id": customer, "items": rng.sample(_ITEMS, 20)})
+
+
 def _similar(rng: random.Random) -> Question:
     return Question("similar", "GET", f"/v1/items/{rng.choice(_ITEMS)}/similar")
 
@@ -123,8 +145,9 @@ def _trending(rng: random.Random) -> Question:
 
 
 KINDS: dict[str, tuple[int, Callable[[random.Random], Question]]] = {
-    "recommendations": (60, _recommendations), "similar": (12, _similar), "bought_together": (8, _together),
-    "buy_again": (10, _again), "bestsellers": (5, _bestsellers), "trending": (5, _trending),
+    "recommendations": (50, _recommendations), "session": (8, _session), "filtered": (6, _filtered),
+    "page": (6, _page), "rank": (5, _rank), "similar": (8, _similar), "bought_together": (5, _together),
+    "buy_again": (6, _again), "bestsellers": (3, _bestsellers), "trending": (3, _trending),
 }  # fmt: skip
 
 
