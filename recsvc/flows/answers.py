@@ -61,8 +61,11 @@ class Ask:
             self.placement, self.limit, self.category, self.exclude, self.popular, self.item_id, self.window_days,
             self.wanted, self.offset, self.asked, self.keep,
         )  # fmt: skip
-        # A shop asks few questions, of many customers.
-        return _known_name(parts) if self.wanted is None and not self.exclude else _name(parts)
+        # A shop asks few questions, of many customers; some hold what has no hash.
+        try:
+            return _known_name(parts)
+        except TypeError:
+            return _name(parts)
 
 
 def _name(parts: tuple[Any, ...]) -> str:
