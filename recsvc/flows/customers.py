@@ -22,6 +22,7 @@ from recsvc.store.database import MICROSECONDS
 from recsvc.store.facts import Facts
 
 _LOOKING = ("view", "click", "wishlist", "add_to_cart")
+_DECIDED = ("purchase", "add_to_cart", "dislike", "return")
 _SESSION_SECONDS = 3 * DAY
 
 
@@ -30,7 +31,8 @@ class Known:
     """A customer now. row: −1 when the model does not know them. fresh: something came since the model.
     session: what they are looking at. settled: (r,) rows of items in the cart or bought within a day, which
     need no recommending. revision: commit number of the newest interaction since the model, 0 when there is none.
-    away: the store could not be asked, so what came since the model is missing."""
+    away: the store could not be asked, so what came since the model is missing. beyond: ids of items that the model
+    does not have and that they bought, put into the cart or turned down."""
 
     row: int
     history: History
@@ -39,6 +41,7 @@ class Known:
     session: Session
     settled: Array
     away: bool = False
+    beyond: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,8 @@ def _with(model: Model, known: Known, rows: list[Any], now: float) -> Known:
     history = merge(known.history, events, model.decay)
     session = _session(model, rows, now)
     settled = np.concatenate([session.item_rows[session.in_cart], _bought_lately(history, now)])
-    return Known(known.row, history, bool(len(events.item_rows)), known.revision, session, settled, known.away)
+    beyond = frozenset(one.item_id for one in rows if one.kind in _DECIDED and one.item_id not in model.rows)
+    return Known(known.row, history, bool(len(events.item_rows)), known.revision, session, settled, known.away, beyond)
 
 
 def seen_until(snapshot: Snapshot) -> int:
