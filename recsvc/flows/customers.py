@@ -22,6 +22,7 @@ from recsvc.store.database import MICROSECONDS
 from recsvc.store.facts import Facts
 
 _LOOKING = ("view", "click", "wishlist", "add_to_cart")
+_DECIDED = ("purchase", "add_to_cart", "dislike", "return")
 _SESSION_SECONDS = 3 * DAY
 
 
@@ -30,8 +31,9 @@ class Known:
     """A customer now. row: −1 when the model does not know them. fresh: something came since the model.
     session: what they are looking at. settled: (r,) rows of items in the cart or bought within a day, which
     need no recommending. revision: commit number of the newest interaction since the model, 0 when there is none.
-    away: the store could not be asked, so what came since the model is missing. looked_at: ids of items they
-    look at that the model does not know."""
+    away: the store could not be asked, so what came since the model is missing. beyond: ids of items that the model
+    does not have and that they bought, put into the cart or turned down. looked_at: ids of those
+    they look at just now."""
 
     row: int
     history: History
@@ -40,6 +42,7 @@ class Known:
     session: Session
     settled: Array
     away: bool = False
+    beyond: frozenset[str] = frozenset()
     looked_at: tuple[str, ...] = ()
 
 
@@ -91,9 +94,18 @@ def _with(model: Model, known: Known, rows: list[Any], now: float) -> Known:
     history = merge(known.history, events, model.decay)
     session = _session(model, rows, now)
     settled = np.concatenate([session.item_rows[session.in_cart], _bought_lately(history, now)])
-    new = {o.item_id: o for o in rows if o.item_id not in model.rows and o.kind in _LOOKING and _lately(o, now)}
+    looked_at = {o.item_id: o for o in rows if o.item_id not in model.rows and o.kind in _LOOKING and _lately(o, now)}
+    beyond = frozenset(one.item_id for one in rows if one.kind in _DECIDED and one.item_id not in model.rows)
     return Known(
-        known.row, history, bool(len(events.item_rows)), known.revision, session, settled, known.away, tuple(new)
+        known.row,
+        history,
+        bool(len(events.item_rows)),
+        known.revision,
+        session,
+        settled,
+        known.away,
+        beyond,
+        tuple(looked_at),
     )
 
 

@@ -14,7 +14,7 @@ from recsvc.engine import lists
 from recsvc.engine.arrange import arrange, relevance
 from recsvc.engine.lists import Listed
 from recsvc.engine.query import ENOUGH, POOL, Query
-from recsvc.flows import customers, ladder, questions, replies, rotation
+from recsvc.flows import customers, ladder, newcomers, questions, replies, rotation
 from recsvc.flows.answers import View, answer
 from recsvc.flows.customers import Event, Known
 from recsvc.flows.ladder import Foot
@@ -39,18 +39,23 @@ def recommendations(shop: Shop, customer_id: str | None, question: Question, doi
 
 def composed(view: View, known: Known, customer_id: str | None, question: Question) -> dict[str, Any]:
     """Return the reply to a question about somebody of whom so much is known."""
-    asked = replace(questions.query(view, question), penalty=rotation.penalty(view, customer_id, question))
-    seed = _seed(view, known, customer_id)
+    fresh = _fresh(view, known, question)
+    before, places = newcomers.slots(len(fresh), question.offset, question.offset + question.limit)
+    inner = replace(question, offset=question.offset - before, limit=question.limit - len(places))
+    asked = replace(questions.query(view, inner), penalty=rotation.penalty(view, customer_id, question))
     chosen = _choose(view, known, customer_id, asked)
-    listed = _arranged(view, chosen, asked, seed)
+    listed = _arranged(view, chosen, asked, known, customer_id)
     if chosen.at_hand and len(listed.rows) < asked.limit and relevance(chosen.listed.scores)[-1] >= asked.min_relevance:
         chosen = _choose(view, known, customer_id, asked, at_hand=False)
-        listed = _arranged(view, chosen, asked, seed)
+        listed = _arranged(view, chosen, asked, known, customer_id)
     items = replies.items_of(view.snapshot, listed, known.history, locale=question.locale)
     rotation.remember(view, customer_id, question, items)
+    if places:
+        told = [replies.newcomer(view.snapshot, one, share, question.locale) for one, share in fresh[before:]]
+        items = newcomers.joined(items, told[: len(places)], places, question.offset)
     items = questions.told(question, items)
     return replies.envelope(
-        view.snapshot, view.now, question.placement, customer_id, chosen.source, chosen.fallback, items, asked.offset
+        view.snapshot, view.now, question.placement, customer_id, chosen.source, chosen.fallback, items, question.offset
     )
 
 
@@ -59,7 +64,19 @@ def standing(view: View, known: Known, customer_id: str | None, question: Questi
     not."""
     asked = questions.query(view, question)
     chosen = _choose(view, known, customer_id, asked, at_hand=False)
-    return chosen.listed, _arranged(view, chosen, asked, _seed(view, known, customer_id)), asked
+    return chosen.listed, _arranged(view, chosen, asked, known, customer_id), asked
+
+
+def _fresh(view: View, known: Known, question: Question) -> list[tuple[str, float]]:
+    """Return the newcomers that have a slot in a list, and how near they are. None where a cap, a least relevance or a
+    pin says what may stand in a slot, and none for somebody of whom nothing is known."""
+    found, rules = view.snapshot.newcomers, view.snapshot.rules
+    strict = question.max_per or question.min_relevance or rules.plan(question.placement).pins
+    if not found.items or strict or not known.history.liked.any():
+        return []
+    taste = newcomers.taste(view.snapshot.catalogue, view.model, known.history)
+    exclude = {*question.exclude, *known.beyond}
+    return newcomers.chosen(found, taste, question.wanted, exclude, rules, question.placement)
 
 
 def _seed(view: View, known: Known, customer_id: str | None) -> int:
@@ -69,7 +86,10 @@ def _seed(view: View, known: Known, customer_id: str | None) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
-def _arranged(view: View, chosen: _Chosen, asked: Query, seed: int) -> Listed:
+def _arranged(view: View, chosen: _Chosen, asked: Query, known: Known, customer_id: str | None) -> Listed:
+    if asked.plain:
+        return chosen.listed.take(np.arange(asked.offset, min(asked.last, len(chosen.listed.rows))))
+    seed = _seed(view, known, customer_id) if asked.explore else 0
     traits = questions.traits(view, chosen.listed, asked)
     return arrange(chosen.listed, asked, traits, np.random.default_rng(seed), chosen.pool)
 

@@ -109,6 +109,18 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[sa.Engin
     engine.dispose()
 
 
+def test_a_version_that_recorded_fewer_fields_of_its_checks_is_compared_with(
+    trained: tuple[sa.Engine, Path], tmp_path: Path
+) -> None:
+    engine, root = trained
+    base = artifact.read(root, artifact.current(root) or "")
+    checks = [{name: one[name] for name in ("code", "passed", "message")} for one in base.manifest["gate"]["checks"]]
+    older = {**base.manifest, "gate": {**base.manifest["gate"], "checks": checks}}
+    artifact.publish(tmp_path, base.version, base.arrays, older)
+    outcome = run.train(engine, tmp_path, small(), Quiet())
+    assert outcome.gate["passed"] and {"shuffled_ids", "fell"} <= {one["code"] for one in outcome.gate["checks"]}
+
+
 def _refused(engine: sa.Engine, root: Path, config: Config) -> str:
     """The reason; nothing was published meanwhile."""
     before, versions = artifact.current(root), artifact.versions(root)

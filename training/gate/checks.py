@@ -35,9 +35,13 @@ class Production:
         return self.model.version
 
     def check(self, code: str) -> dict[str, Any] | None:
-        """Return what its own gate recorded of one check."""
+        """Return what its own gate recorded of one check, with every field of `Check`, or None.
+
+        A version of an older program recorded fewer fields.
+        """
         checks = self.model.manifest.get("gate", {}).get("checks", [])
-        return next((one for one in checks if one["code"] == code), None)
+        found = next((one for one in checks if one.get("code") == code), None)
+        return None if found is None else {"passed": True, "message": "", "warning": False, "figure": None} | found
 
 
 def verdict(checks: Sequence[Check], forced: bool) -> dict[str, Any]:

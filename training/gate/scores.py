@@ -96,11 +96,12 @@ def _shuffled(found: Evaluation, production: Production | None, seed: int) -> Ch
         f"({lead['lead_low']:.4f} to {lead['lead_high']:.4f} more)"
     )
     value = lead["lead"]
-    if production is None or (before := production.check("shuffled_ids")) is None or before["warning"]:
+    before = production.check("shuffled_ids") if production else None
+    if production is None or before is None or before["warning"] or before["figure"] is None:
         # Much worse than other people's lists is another fault than having nothing to do with their customers.
         none = lead["lead_low"] <= 0 and lead["lead_high"] < _OWN * own and value >= -_OWN * theirs.mean()
         return Check("shuffled_ids", True, message, warning=bool(none), figure=value)
-    was, then = before["figure"] or 0.0, _reached(production)
+    was, then = before["figure"], _reached(production)
     message += f", {was:.4f} more in version {production.version}"
     if lead["lead_low"] > 0 or lead["lead_high"] >= _HALF * was:
         return Check("shuffled_ids", True, message, figure=value)
