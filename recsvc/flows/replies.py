@@ -110,6 +110,15 @@ def item(snapshot: Snapshot, item_id: str, score: float, source: str, reason: di
     }  # fmt: skip
 
 
+def newcomer(snapshot: Snapshot, item_id: str, share: float, locale: str | None) -> dict[str, Any]:
+    """Return an item of a reply that the model does not know, without its slot."""
+    categories = snapshot.catalogue.items[item_id].categories or []
+    text = texts.say(Reason.NEW_IN, locale, category=shelf_name(categories))
+    return item(snapshot, item_id, share, "new", {
+        "code": Reason.NEW_IN.value, "item_id": None, "share": 1.0, "text": text,
+    })  # fmt: skip
+
+
 def fields(snapshot: Snapshot, item_id: str) -> dict[str, Any]:
     """Return what a shop page shows of an item."""
     one = snapshot.catalogue.items.get(item_id)

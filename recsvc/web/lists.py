@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Response, current_app, g, request
 
 from recsvc.flows import exposures, lists, offers, popular, related
+from recsvc.flows.popular import Asked
 from recsvc.flows.questions import split
 from recsvc.flows.replies import Answer
 from recsvc.flows.shop import Shop
@@ -55,19 +56,19 @@ def bought_together(item_id: str) -> Response:
 def trending() -> Response:
     """Answer what sells more than it did."""
     query = read_query(WindowQuery)
-    return reply(popular.trending(shop(), query.window_days, query.category, query.limit))
+    return reply(popular.trending(shop(), Asked(query.window_days, query.limit, query.category)))
 
 
 def bestsellers() -> Response:
     """Answer what sold most."""
     query = read_query(WindowQuery)
-    return reply(popular.bestsellers(shop(), query.window_days, query.category, query.limit))
+    return reply(popular.bestsellers(shop(), Asked(query.window_days, query.limit, query.category)))
 
 
 def new() -> Response:
     """Answer what is new."""
     query = read_query(WindowQuery)
-    return reply(popular.new(shop(), query.window_days, query.category, query.limit))
+    return reply(popular.new(shop(), Asked(query.window_days, query.limit, query.category)))
 
 
 def customer_offers(customer_id: str) -> Response:
