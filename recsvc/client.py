@@ -18,7 +18,7 @@ import uuid
 import weakref
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
@@ -120,6 +120,14 @@ class Client:
     def bought_together(self, item_id: str, **asked: Any) -> Listed:
         """Return what goes with an item."""
         return self.get(f"/v1/items/{quote(item_id, safe='')}/bought-together", **asked)
+
+    def rank(self, customer_id: str, items: Sequence[str], limit: int = 1000) -> Listed:
+        """Return items, as those of a search, in a customer's order; as they were given when none comes."""
+        body = json.dumps({"customer_id": customer_id, "items": list(items), "limit": limit}).encode()
+        listed = self._list("POST", "/v1/rank", body)
+        if listed.reply:
+            return listed
+        return replace(listed, items=[{"item_id": one, "slot": n} for n, one in enumerate(items[:limit], 1)])
 
     def get(self, path: str, **asked: Any) -> Listed:
         """Return the list at a path, as `/v1/bestsellers`; parameters that are None are left out."""

@@ -56,6 +56,9 @@ def test_lists_come_with_what_was_asked(serve: Any, shop_of: Any) -> None:
     assert not {"coffee-00", "coffee-01"} & {one["item_id"] for one in home.items}
     assert client.similar("coffee-00", customer_id=None).items and client.bought_together("coffee-00").items
     assert client.buy_again("c3").reply["placement"] == "buy_again" and client.get("/v1/bestsellers").items
+    assert {one["item_id"] for one in client.rank("c3", ["tea-01", "coffee-05"]).items} == {"tea-01", "coffee-05"}
+    asked = {"customer_id": "c3", "items": ["coffee-00"], "limit": 2}
+    assert len(client.post("/v1/recommendations", asked).items) == 2
     assert client.recommendations("a/b %").reply["customer_id"] == "a/b %"
     again = client.recommendations("c3", limit=4, exclude=["coffee-00", "coffee-01"])
     assert again.items == home.items and again.exposure_id != home.exposure_id
@@ -84,6 +87,7 @@ def test_nobody_there_is_no_exception_and_takes_no_time(shop_of: Any) -> None:
     client = Client(f"http://127.0.0.1:{free_port()}", "rk_x")
     began = time.monotonic()
     assert client.recommendations("c3").items == [] and client.recommendations("c3").problem
+    assert [one["item_id"] for one in client.rank("c3", ["b", "a", "c"], limit=2).items] == ["b", "a"]
     assert time.monotonic() - began < 1
 
 
@@ -200,7 +204,12 @@ def test_the_example_of_the_readme_runs(place: Place, serve: Any) -> None:
     service = serve()
     readme = (Path(__file__).parents[1] / "README.md").read_text()
     code = readme.split("## Client")[1].split("```python\n")[1].split("```")[0]
-    for old, new in (("http://127.0.0.1:8000", service.url), ("1082185", "coffee-00"), ("0.2", "5")):
+    for old, new in (
+        ("http://127.0.0.1:8000", service.url),
+        ("1082185", "coffee-00"),
+        ("1070820", "coffee-01"),
+        ("0.2", "5"),
+    ):
         assert old in code
         code = code.replace(old, new)
     variables = {**os.environ, "RECSVC_KEY": place.key}

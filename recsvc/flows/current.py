@@ -26,7 +26,9 @@ from recsvc.engine.model import Model, from_artifact
 from recsvc.engine.rules import Plan, Rulebook
 from recsvc.engine.traits import Traits
 from recsvc.errors import ArtifactInvalid
-from recsvc.flows import rulebooks
+from recsvc.flows import newcomers, rulebooks
+from recsvc.flows.newcomers import Newcomers
+from recsvc.flows.sales import Lately
 from recsvc.store import interactions, live
 from recsvc.store.database import MICROSECONDS
 from recsvc.store.live import Catalogue, Live, State
@@ -51,6 +53,7 @@ class Snapshot:
     traits: Traits | None
     changes: Array | None = None
     rules: Rulebook = field(default_factory=Rulebook)
+    newcomers: Newcomers = field(default_factory=Newcomers)
 
     def plan(self, placement: str) -> Plan:
         """Return what the rules and the filter of a placement make of it now."""
@@ -87,6 +90,7 @@ class Current:
         self._pointed: tuple[int, int] | None = None
         self._sold: tuple[float, list[tuple[str, int]] | None] = (-_SOLD_SECONDS, None)
         self._sold_lock = threading.Lock()
+        self.lately = Lately(engine)
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self.snapshot = Snapshot(live_state.state, None, None, None, None, None)
@@ -107,7 +111,16 @@ class Current:
     def refresh(self, now: float) -> Snapshot:
         """Take up a newer catalogue or model when there is one, and return the snapshot in use."""
         self._live.refresh()
-        return self.settle(now)
+        snapshot = self.settle(now)
+        if self.lately.due(snapshot.model):
+            self.count()
+        return snapshot
+
+    def count(self) -> None:
+        """Count what sold since the model, when the model was made from this database."""
+        snapshot = self.snapshot
+        if snapshot.model is not None and snapshot.model.database_id == snapshot.state.facts.database_id:
+            self.lately.count(snapshot.model, snapshot.model.last_revision)
 
     def settle(self, now: float) -> Snapshot:
         """Make the snapshot that is right at `now` of what is known, without asking the database."""
@@ -209,11 +222,12 @@ def _build(state: State, model: Model, now: float) -> Snapshot:
     availability = eligibility.Availability(*live.columns(catalogue, model.item_ids))
     known = traits.of(model.item_ids, model.rows, catalogue.items)
     book = rulebooks.book(state.rules, known, now)
-    shelf = _shelf(availability, model, book, now)
+    fresh = newcomers.of(catalogue, model, now)
+    shelf = _shelf(availability, model, min(book.until, fresh.until), now)
     # One list for nobody: the first reader of a mapped file pays for its pages, and that shall be no customer.
     lists.personal(model, EMPTY, shelf, np.empty(0, np.int64), 1)
     changes = live.changes(catalogue, model.item_ids)
-    return Snapshot(state, model, shelf, _book(model, catalogue), availability, known, changes, book)
+    return Snapshot(state, model, shelf, _book(model, catalogue), availability, known, changes, book, fresh)
 
 
 def _renew(old: Snapshot, state: State, now: float) -> Snapshot:
@@ -238,9 +252,10 @@ def _renew(old: Snapshot, state: State, now: float) -> Snapshot:
         rulebook = rules.renewed(old.rules, known_traits, ids, new.items, now)
     else:
         rulebook = rulebooks.book(state.rules, known_traits, now)
-    shelf = _shelf(fresh_availability, model, rulebook, now)
+    fresh = newcomers.renewed(old.newcomers, new, model, now)
+    shelf = _shelf(fresh_availability, model, min(rulebook.until, fresh.until), now)
     return Snapshot(
-        state, model, shelf, offer_book, fresh_availability, known_traits, _changes(old, new, ids), rulebook
+        state, model, shelf, offer_book, fresh_availability, known_traits, _changes(old, new, ids), rulebook, fresh
     )
 
 
@@ -262,17 +277,18 @@ def _turned(old: Snapshot, state: State, now: float) -> Snapshot:
         rulebook = rulebooks.book(state.rules, old.traits, now)
     elif now >= rulebook.until:
         rulebook = rules.at(rulebook, now)
+    fresh = old.newcomers if now < old.newcomers.until else newcomers.of(old.catalogue, old.model, now)
     if now >= shelf.until or rulebook is not old.rules:
-        shelf = _shelf(old.availability, old.model, rulebook, now)
+        shelf = _shelf(old.availability, old.model, min(rulebook.until, fresh.until), now)
     if state is old.state and shelf is old.shelf:
         return old
-    return replace(old, state=state, shelf=shelf, rules=rulebook)
+    return replace(old, state=state, shelf=shelf, rules=rulebook, newcomers=fresh)
 
 
-def _shelf(availability: eligibility.Availability, model: Model, rulebook: Rulebook, now: float) -> Shelf:
-    """Return the shelf, stale also when a rule starts or ends."""
+def _shelf(availability: eligibility.Availability, model: Model, until: float, now: float) -> Shelf:
+    """Return the shelf, stale also at `until`: when a rule or a newcomer's time starts or ends."""
     found = eligibility.shelf(availability, now, model.a["karma"])
-    return replace(found, until=min(found.until, rulebook.until))
+    return replace(found, until=min(found.until, until))
 
 
 def _columns(availability: eligibility.Availability) -> list[Array]:

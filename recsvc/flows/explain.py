@@ -172,11 +172,11 @@ def _of_place(
     """Return why an item that could be shown is not among the first, and put its rank and score into the reply."""
     if reply["absent"]:
         return []
+    for one in lists.composed(view, known, customer_id, question)["items"]:
+        if one["item_id"] == reply["item_id"]:
+            reply["rank"], reply["score"] = one["slot"], one["score"]
+            return [_ground("below_rank", f"it stands at {one['slot']}")]
     candidates, slots, asked = lists.standing(view, known, customer_id, question)
-    at = np.flatnonzero(slots.rows == row)
-    if len(at):
-        reply["rank"], reply["score"] = int(at[0]) + 1, round(float(slots.scores[at[0]]), 6)
-        return [_ground("below_rank", f"it stands at {reply['rank']}")]
     inside = np.flatnonzero(candidates.rows == row)
     if not len(inside):
         return [_ground("below_rank", f"it is not among the first {max(asked.depth, len(candidates.rows))}")]

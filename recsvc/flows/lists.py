@@ -4,29 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import sqlalchemy as sa
 
-from recsvc.artifact import Array
 from recsvc.concepts import Source
 from recsvc.engine import lists
 from recsvc.engine.arrange import arrange, relevance
-from recsvc.engine.eligibility import Shelf
 from recsvc.engine.lists import Listed
 from recsvc.engine.query import ENOUGH, POOL, Query
-from recsvc.flows import customers, questions, replies, rotation
+from recsvc.flows import customers, ladder, newcomers, questions, replies, rotation
 from recsvc.flows.answers import View, answer
 from recsvc.flows.customers import Event, Known
+from recsvc.flows.ladder import Foot
 from recsvc.flows.questions import Question
 from recsvc.flows.replies import Answer
 from recsvc.flows.shop import Shop
-from recsvc.store import customers as customers_store
-
-_BESTSELLER_DAYS = 28
 
 
 def recommendations(shop: Shop, customer_id: str | None, question: Question, doing: tuple[Event, ...] = ()) -> Answer:
@@ -45,18 +39,23 @@ def recommendations(shop: Shop, customer_id: str | None, question: Question, doi
 
 def composed(view: View, known: Known, customer_id: str | None, question: Question) -> dict[str, Any]:
     """Return the reply to a question about somebody of whom so much is known."""
-    asked = replace(questions.query(view, question), penalty=rotation.penalty(view, customer_id, question))
-    seed = _seed(view, known, customer_id)
+    fresh = _fresh(view, known, question)
+    before, places = newcomers.slots(len(fresh), question.offset, question.offset + question.limit)
+    inner = replace(question, offset=question.offset - before, limit=question.limit - len(places))
+    asked = replace(questions.query(view, inner), penalty=rotation.penalty(view, customer_id, question))
     chosen = _choose(view, known, customer_id, asked)
-    listed = _arranged(view, chosen, asked, seed)
+    listed = _arranged(view, chosen, asked, known, customer_id)
     if chosen.at_hand and len(listed.rows) < asked.limit and relevance(chosen.listed.scores)[-1] >= asked.min_relevance:
         chosen = _choose(view, known, customer_id, asked, at_hand=False)
-        listed = _arranged(view, chosen, asked, seed)
+        listed = _arranged(view, chosen, asked, known, customer_id)
     items = replies.items_of(view.snapshot, listed, known.history, locale=question.locale)
     rotation.remember(view, customer_id, question, items)
+    if places:
+        told = [replies.newcomer(view.snapshot, one, share, question.locale) for one, share in fresh[before:]]
+        items = newcomers.joined(items, told[: len(places)], places, question.offset)
     items = questions.told(question, items)
     return replies.envelope(
-        view.snapshot, view.now, question.placement, customer_id, chosen.source, chosen.fallback, items, asked.offset
+        view.snapshot, view.now, question.placement, customer_id, chosen.source, chosen.fallback, items, question.offset
     )
 
 
@@ -65,7 +64,19 @@ def standing(view: View, known: Known, customer_id: str | None, question: Questi
     not."""
     asked = questions.query(view, question)
     chosen = _choose(view, known, customer_id, asked, at_hand=False)
-    return chosen.listed, _arranged(view, chosen, asked, _seed(view, known, customer_id)), asked
+    return chosen.listed, _arranged(view, chosen, asked, known, customer_id), asked
+
+
+def _fresh(view: View, known: Known, question: Question) -> list[tuple[str, float]]:
+    """Return the newcomers that have a slot in a list, and how near they are. None where a cap, a least relevance or a
+    pin says what may stand in a slot, and none for somebody of whom nothing is known."""
+    found, rules = view.snapshot.newcomers, view.snapshot.rules
+    strict = question.max_per or question.min_relevance or rules.plan(question.placement).pins
+    if not found.items or strict or not known.history.liked.any():
+        return []
+    taste = newcomers.taste(view.snapshot.catalogue, view.model, known.history)
+    exclude = {*question.exclude, *known.beyond}
+    return newcomers.chosen(found, taste, question.wanted, exclude, rules, question.placement)
 
 
 def _seed(view: View, known: Known, customer_id: str | None) -> int:
@@ -75,7 +86,10 @@ def _seed(view: View, known: Known, customer_id: str | None) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
-def _arranged(view: View, chosen: _Chosen, asked: Query, seed: int) -> Listed:
+def _arranged(view: View, chosen: _Chosen, asked: Query, known: Known, customer_id: str | None) -> Listed:
+    if asked.plain:
+        return chosen.listed.take(np.arange(asked.offset, min(asked.last, len(chosen.listed.rows))))
+    seed = _seed(view, known, customer_id) if asked.explore else 0
     traits = questions.traits(view, chosen.listed, asked)
     return arrange(chosen.listed, asked, traits, np.random.default_rng(seed), chosen.pool)
 
@@ -118,20 +132,6 @@ def _choose(view: View, known: Known, customer_id: str | None, asked: Query, at_
         return _Chosen(listed, pool, source)
     # What they turned down is all we know of them; it is kept away from them on the way down the ladder too.
     without = np.concatenate([without, known.history.item_rows[known.history.unwanted]])
-    listed, rung = _ladder(view, customer_id, shelf, without, asked.depth)
+    foot = Foot(customer_id, asked.among, without, known.looked_at)
+    listed, rung = ladder.climb(view, foot, asked.depth)
     return _Chosen(listed, min(len(listed.rows), POOL), Source.FALLBACK, rung)
-
-
-def _ladder(view: View, customer_id: str | None, shelf: Shelf, without: Array, limit: int) -> tuple[Listed, str]:
-    """Return the list of somebody without a history: their segment's, or the bestsellers."""
-    segment = None
-    if not view.snapshot.state.copied and customer_id is not None:
-        with suppress(sa.exc.SQLAlchemyError):  # the bestsellers need no database
-            segment = customers_store.segment(view.shop.engine, customer_id)
-    if segment in view.model.segments:
-        listed = lists.segment(view.model, view.model.segments[segment], shelf, without, limit)
-        if len(listed.rows) == limit:
-            return listed, "segment"
-    among = np.ones(view.model.n_items, bool)
-    among[without] = False
-    return lists.bestsellers(view.model, shelf, among, view.now, _BESTSELLER_DAYS, limit), "bestsellers"

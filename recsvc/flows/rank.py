@@ -10,7 +10,7 @@ import numpy as np
 from recsvc import metrics
 from recsvc.concepts import Source
 from recsvc.engine import lists
-from recsvc.flows import customers, replies
+from recsvc.flows import customers, newcomers, replies
 from recsvc.flows.answers import at_hand, may_show
 from recsvc.flows.current import Snapshot
 from recsvc.flows.customers import Known
@@ -23,9 +23,10 @@ _ITEM = dict[str, Any]
 def rank(shop: Shop, customer_id: str, items: Sequence[str], limit: int) -> Answer:
     """Return the items that may be shown in the order of a customer, and which were not ranked and why.
 
-    An item given twice counts once. Equal scores keep the caller's order, and what the model has no word on, as an item
-    written since, stands behind the others in that order. Without a model, or for somebody without a history, the
-    order is that of what sells, or the caller's. A sensitive item is ranked: the caller, not we, brought it up.
+    An item given twice counts once. Equal scores keep the caller's order. What the model does not know, as an item
+    written since, has the mean score of the others of its narrowest category, 0 where there are none. For somebody
+    without a history the order is that of what sells; without a model it is the caller's. A sensitive item is ranked:
+    the caller, not we, brought it up.
     """
     snapshot, now = at_hand(shop)
     given = list(dict.fromkeys(items))
@@ -51,7 +52,7 @@ def rank(shop: Shop, customer_id: str, items: Sequence[str], limit: int) -> Answ
 
 
 def _ordered(snapshot: Snapshot, known: Known | None, items: list[str]) -> list[tuple[str, float]]:
-    """Return items with their scores, best first; what has none stands last, with 0."""
+    """Return items with their scores, best first."""
     model = snapshot.model
     if model is None or known is None:
         return [(one, 0.0) for one in items]
@@ -60,7 +61,12 @@ def _ordered(snapshot: Snapshot, known: Known | None, items: list[str]) -> list[
     scores = lists.scored(model, known.history, rows)
     order = np.argsort(-scores, kind="stable")
     ranked = [(found[at], round(float(scores[at]), 6)) for at in order.tolist()]
-    return ranked + [(one, 0.0) for one in items if one not in model.rows]
+    fresh = [one for one in items if one not in model.rows]
+    if fresh:
+        catalogue, known_scores = snapshot.catalogue.items, dict(ranked)
+        ranked += [(one, round(newcomers.near(catalogue, known_scores, catalogue[one]), 6)) for one in fresh]
+        ranked.sort(key=lambda one: -one[1])
+    return ranked
 
 
 def _refusal(snapshot: Snapshot, item_id: str, now: float) -> str | None:

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from recsvc.concepts import Source
-from recsvc.engine import lists
+from recsvc.engine import lists, popular
 from recsvc.engine.eligibility import Shelf
 from recsvc.engine.lists import Listed
 from recsvc.engine.model import Model
+from recsvc.engine.popular import Window
 from recsvc.errors import NotFound
-from recsvc.flows import customers, questions, replies, texts
+from recsvc.flows import customers, newcomers, questions, replies, texts
 from recsvc.flows.answers import View, answer
 from recsvc.flows.customers import Known
 from recsvc.flows.popular import among
@@ -64,18 +65,31 @@ def _around(shop: Shop, kind: Kind, item_id: str, customer_id: str | None, quest
         known = None
         if customer_id is not None:
             known = customers.look_up(shop.engine, view.snapshot, customer_id, view.now)
-        shelf, limit = _narrowed(view, _without_refused(view.shelf, known), question), question.limit
+        fresh = _fresh(view, known, item_id, question)
+        _, places = newcomers.slots(len(fresh), 0, question.limit)
+        shelf = _narrowed(view, _without_refused(view.shelf, known), question)
+        limit = question.limit - len(places)
         row = view.model.rows.get(item_id)
         listed = None if row is None else kind.find(view.model, row, shelf, limit)
         text, source, fallback = kind.text, Source.PERSONAL, None
         if listed is None or not len(listed.rows):
             listed, text = _popular(view, shelf, item_id, limit), texts.POPULAR_IN
             source, fallback = Source.FALLBACK, "bestsellers"
-        items = questions.told(question, replies.items_of(view.snapshot, listed, text=text, locale=question.locale))
+        items = replies.items_of(view.snapshot, listed, text=text, locale=question.locale)
+        told = [replies.newcomer(view.snapshot, one, share, question.locale) for one, share in fresh[: len(places)]]
+        items = questions.told(question, newcomers.joined(items, told, places, 0))
         reply = replies.envelope(view.snapshot, view.now, kind.name, customer_id, source, fallback, items)
         return {**reply, "item_id": item_id}, known
 
     return answer(shop, replace(question.ask(customer_id), placement=kind.name, item_id=item_id), make)
+
+
+def _fresh(view: View, known: Known | None, item_id: str, question: Question) -> list[tuple[str, float]]:
+    """Return the newcomers that share words with an item, and how near they are."""
+    found, item = view.snapshot.newcomers, view.snapshot.catalogue.items.get(item_id)
+    weights = dict.fromkeys(newcomers.words(item), 1.0)
+    left_out = {*question.exclude, item_id, *(known.beyond if known is not None else ())}
+    return newcomers.chosen(found, weights, question.wanted, left_out, view.snapshot.rules, "item_page")
 
 
 def _narrowed(view: View, shelf: Shelf, question: Question) -> Shelf:
@@ -99,12 +113,12 @@ def _without_refused(shelf: Shelf, known: Known | None) -> Shelf:
 def _popular(view: View, shelf: Shelf, item_id: str, limit: int) -> Listed:
     """Return what sells in the narrowest category of an item in which something else sells."""
     item = view.snapshot.catalogue.items.get(item_id)
-    listed = None
+    listed, sales = None, view.shop.current.lately.of(view.model)
     for category in [*reversed(item.categories if item is not None else []), None]:
         chosen = among(view, category)
         if item_id in view.model.rows:
             chosen[view.model.rows[item_id]] = False
-        listed = lists.bestsellers(view.model, shelf, chosen, view.now, _POPULAR_DAYS, limit)
+        listed = popular.bestsellers(sales, shelf, chosen, Window(view.now, _POPULAR_DAYS), limit)
         if len(listed.rows):
             break
     assert listed is not None

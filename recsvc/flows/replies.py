@@ -22,15 +22,13 @@ from recsvc.store.database import MICROSECONDS
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What goes out: the bytes, whether they came from the cache (`hit`, `miss`; `stale`: right, but due to be made
-    anew), what was away when they were made, and how the list was made. tag: names the bytes, when that is known.
-    name: under which it is cached, when it is."""
+    anew), what was away when they were made, and how the list was made. tag: names the bytes, when that is known."""
 
     body: bytes
     cache: str
     degraded: tuple[str, ...] = ()
     source: str = ""
     tag: str = ""
-    name: str = ""
 
     @property
     def etag(self) -> str:
@@ -108,6 +106,15 @@ def item(snapshot: Snapshot, item_id: str, score: float, source: str, reason: di
         "item_id": item_id, "slot": 0, "score": round(score, 6), "source": source, "propensity": 1.0,
         "reasons": [reason], "fields": fields(snapshot, item_id),
     }  # fmt: skip
+
+
+def newcomer(snapshot: Snapshot, item_id: str, share: float, locale: str | None) -> dict[str, Any]:
+    """Return an item of a reply that the model does not know, without its slot."""
+    categories = snapshot.catalogue.items[item_id].categories or []
+    text = texts.say(Reason.NEW_IN, locale, category=shelf_name(categories))
+    return item(snapshot, item_id, share, "new", {
+        "code": Reason.NEW_IN.value, "item_id": None, "share": 1.0, "text": text,
+    })  # fmt: skip
 
 
 def fields(snapshot: Snapshot, item_id: str) -> dict[str, Any]:

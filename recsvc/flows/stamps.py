@@ -38,15 +38,16 @@ def stamped(snapshot: Snapshot, made: Made) -> Stamp:
     listed = [one["item_id"] for one in made.reply["items"]]
     named = {reason["item_id"] for one in made.reply["items"] for reason in one["reasons"]}
     named = (named | {made.reply.get("item_id")}) - {None, *listed}
+    unknown = {one for one in (*named, *listed) if one not in known}
     by_row = made.customer_id is not None and made.reply["source"] == Source.FALLBACK.value
     return Stamp(
         snapshot.version, made.revision, snapshot.state.rules.change, snapshot.catalogue.change,
         min(snapshot.shelf.until, _FOREVER),
         rows=tuple(known[one] for one in listed if one in known),
         cited=tuple(sorted(known[one] for one in named if one in known)),
-        # Of an item that the model does not have nobody keeps count here.
-        strict=by_row or not_profiled(snapshot, made.customer_id) or not known.keys() >= {*named, *listed},
-        source=made.reply["source"], etag=replies.etag(made.body),
+        # Of an item that neither the model nor the newcomers have nobody keeps count here.
+        strict=by_row or not_profiled(snapshot, made.customer_id) or not snapshot.newcomers.items.keys() >= unknown,
+        newcomers=snapshot.newcomers.mark, source=made.reply["source"], etag=replies.etag(made.body),
     )  # fmt: skip
 
 
@@ -60,7 +61,7 @@ def stands(snapshot: Snapshot, stamp: Stamp, customer_id: str | None, revision: 
         revision = 0  # the model has seen all they did
     if stamp.version != snapshot.version or stamp.revision != revision or now >= stamp.until:
         return False
-    if stamp.rules != snapshot.state.rules.change:
+    if stamp.newcomers != snapshot.newcomers.mark or stamp.rules != snapshot.state.rules.change:
         return False
     if stamp.catalogue == snapshot.catalogue.change:
         return True

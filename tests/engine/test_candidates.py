@@ -112,3 +112,28 @@ def test_confidence_keeps_sign_and_order(weights: list[float]) -> None:
     assert (np.sign(values) == np.sign(np.array(weights, np.float32))).all()
     order = np.argsort(weights, kind="stable")
     assert (np.diff(values[order]) >= -1e-4).all()
+
+
+@pytest.mark.parametrize("size", [3, 30])
+def test_an_entry_pulls_where_the_scores_it_speaks_for_would_fall_without_it(size: int) -> None:
+    seen = set()
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        factors = np.abs(rng.normal(size=(60, 6))).astype(np.float32)
+        gram, regularization = factors.T @ factors, 1.0
+        inverse = np.linalg.inv(gram.astype(np.float64) + regularization * np.eye(6))
+        own, confidence = factors[:size], rng.uniform(5, 200, size).astype(np.float32)
+
+        def step(keep: np.ndarray) -> candidates.HalfStep:
+            return candidates.half_step(gram, inverse, own[keep], confidence[keep], regularization)  # noqa: B023
+
+        whole = step(np.ones(size, bool))
+        said, evidence = factors @ candidates.fold_in(whole), candidates.evidence(whole, factors.T)
+        pulling = candidates.pulling(whole, own.T)
+        for entry in range(size):
+            without = factors @ candidates.fold_in(step(np.arange(size) != entry))
+            clear = np.flatnonzero((evidence[entry] > 1e-3) & (np.abs(said - without) > 1e-5))
+            assert ((without < said)[clear] == pulling[entry]).all()
+            if len(clear):
+                seen.add(bool(pulling[entry]))
+    assert seen == {True, False} or size == 3

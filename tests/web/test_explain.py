@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recsvc.store import items
+from recsvc.store import items, rules
 from tests.planted import catalogue
 
 DAY = timedelta(days=1)
@@ -184,3 +184,36 @@ def test_a_reason_names_nothing_that_became_sensitive_or_was_deleted(client: Any
 def test_a_list_speaks_the_language_it_is_asked_in(client: Any, locale: str, begins: str) -> None:
     items = client.get(f"/v1/customers/c3/recommendations?locale={locale}").json["items"]
     assert all(one["reasons"][0]["text"].startswith(begins) for one in items)
+
+
+def _decide(client: Any, table: Any, **row: Any) -> None:
+    shop = client.application.extensions["recsvc"]
+    shop.write(lambda connection: rules.put(connection, table, row))
+    shop.current.refresh(time.time())
+
+
+def test_a_rule_is_named_by_its_id_and_a_placements_filter_is_told(client: Any) -> None:
+    below = _list(client, "c3", 30)["items"][20]["item_id"]
+    whole = {"factor": None, "slot": None, "starts_at": None, "ends_at": None, "priority": 0, "placement": "home"}
+    _decide(client, rules.rules, **whole | {"rule_id": "lift", "action": "boost", "match": {"item_id": {"eq": below}},
+                                            "factor": 1.0001})  # fmt: skip
+    found = _ask(client, "c3", below)
+    assert found["rules"] == [{"rule_id": "lift", "action": "boost"}] and _codes(found) == ["below_rank"]
+    _decide(client, rules.rules, **whole | {"rule_id": "no", "action": "exclude", "match": {"item_id": {"eq": below}}})
+    found = _ask(client, "c3", below)
+    assert _codes(found) == ["rule"] and found["absent"][0]["rule_id"] == "no"
+    assert _codes(_ask(client, "c3", below, placement="cart")) == ["below_rank"]
+    _decide(
+        client, rules.rules, **whole | {"rule_id": "tea", "action": "include", "match": {"category": {"eq": "tea"}}}
+    )
+    assert [one["rule_id"] for one in _ask(client, "c3", below)["absent"]] == ["no", "tea"]
+    quiet = {
+        "diversity": 0.0,
+        "max_per": [],
+        "min_relevance": 0.0,
+        "fields": [],
+        "cache_seconds": None,
+        "shared": False,
+    }
+    _decide(client, rules.placements, **quiet | {"placement_id": "cart", "filters": {"category": {"eq": "tea"}}})
+    assert _codes(_ask(client, "c3", below, placement="cart")) == ["placement_filter"]

@@ -43,6 +43,28 @@ def test_every_list_records_what_it_returned(client: Any, path: str) -> None:
         assert row["cache"] == "miss"
 
 
+def test_a_page_records_each_of_its_lists_a_ranking_its_order_and_a_batch_each_line(client: Any) -> None:
+    blocks = [{"placement": "home", "limit": 3}, {"placement": "cart", "limit": 2}]
+    page = client.post("/v1/pages", json={"customer_id": "c3", "blocks": blocks})
+    rank = client.post("/v1/rank", json={"customer_id": "c3", "items": ["coffee-03", "tea-01"]})
+    batch = client.post("/v1/batch/recommendations?limit=2&channel=email", json=["c3", "c4"])
+    lists = [*page.json["blocks"], rank.json, *(json.loads(line) for line in batch.data.splitlines())]
+    rows = _recorded(client)
+    assert [(row["recommendation_id"], row["slot"], row["item_id"]) for row in rows] == [
+        (one["recommendation_id"], item["slot"], item["item_id"]) for one in lists for item in one["items"]
+    ]
+    assert [row["placement"] for row in rows] == ["home"] * 3 + ["cart"] * 2 + ["rank"] * 2 + ["home"] * 4
+    assert {row["exposure_id"] for row in rows[:5]} == {page.headers["X-Exposure-Id"]}
+    assert [row["channel"] for row in rows] == [None] * 7 + ["email"] * 4
+
+
+def test_chance_and_a_second_page_are_recorded_as_they_were(client: Any) -> None:
+    reply = client.get(f"{LIST}?limit=10&offset=5&explore=0.5")
+    items = [(one["item_id"], one["slot"], one["propensity"]) for one in reply.json["items"]]
+    assert items[0][1] == 6 and any(propensity < 1 for _, _, propensity in items)
+    assert [(row["item_id"], row["slot"], row["propensity"]) for row in _recorded(client)] == items
+
+
 def test_a_hit_and_a_304_are_exposures_of_the_same_list(place: Place, valkey: Valkey) -> None:
     client = worker(place, redis_url=valkey.url, redis_timeout_ms=2000)
     made = client.get(LIST)
