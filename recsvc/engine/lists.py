@@ -1,7 +1,7 @@
 """Lists, composed: from a model and a history to the items of a reply. Training composes finished lists here too.
 
 Ways: finished (known customer, nothing new), live (all generators over the history as it is now), and for
-those without a history the customer's segment or the bestsellers.
+those without a history what `popular` has.
 """
 
 from __future__ import annotations
@@ -203,70 +203,20 @@ def bought_together(model: Model, item_row: int, shelf: Shelf, limit: int) -> Li
     return _related(model, item_row, shelf, limit, rows, scores, Reason.BOUGHT_TOGETHER)
 
 
-def bestsellers(model: Model, shelf: Shelf, among: Array, now: float, window_days: int, limit: int) -> Listed:
-    """Return the items with most orders, net of returns, in the last `window_days` days.
-
-    Args:
-        among: (n,) bool, the items asked for, as those of one category.
-        now: epoch seconds; the window ends with the newest day the model knows, when that is earlier.
-    """
-    counts = window_orders(model, _last_day(model, now), window_days)
-    return _public(model, counts, shelf, among, limit, Reason.FALLBACK)
-
-
-def trending(model: Model, shelf: Shelf, among: Array, now: float, window_days: int, limit: int) -> Listed:
-    """Return the items whose orders rose most in the window against the four windows before.
-
-    Score: (seen − expected) / sqrt(expected + 1), with `expected` the mean of those four, so that a rise from
-    1 to 3 does not beat a rise from 100 to 150.
-    """
-    end = _last_day(model, now)
-    seen = window_orders(model, end, window_days)
-    expected = window_orders(model, end - window_days, 4 * window_days) / 4.0
-    rise = (seen - expected) / np.sqrt(np.maximum(expected, 0.0) + 1.0)
-    return _public(model, np.where(seen > 0, rise, 0.0), shelf, among, limit, Reason.TRENDING_IN)
-
-
-def segment(model: Model, segment_row: int, shelf: Shelf, without: Array, limit: int) -> Listed:
-    """Return what customers of a segment buy most."""
-    rows = model.a["segment_rows"][segment_row]
-    rows = rows[rows >= 0]
-    listed = _plain(rows, np.linspace(1.0, 0.0, len(rows), endpoint=False), Reason.FALLBACK)
-    return visible(listed, shelf.public, without, limit)
-
-
-def window_orders(model: Model, last_day: int, window_days: int) -> Array:
-    """Return (n,) float64: orders net of returns in the `window_days` days that end with `last_day`, both included."""
-    days = model.a["sale_days"]
-    start, end = np.searchsorted(days, [last_day - window_days + 1, last_day + 1])
-    return np.bincount(model.a["sale_rows"][start:end], model.a["sale_orders"][start:end], model.n_items)
-
-
-def _last_day(model: Model, now: float) -> int:
-    days = model.a["sale_days"]
-    newest = int(days[-1]) if len(days) else 0
-    return min(int(now // 86400), newest)
-
-
-def _public(model: Model, scores: Array, shelf: Shelf, among: Array, limit: int, reason: Reason) -> Listed:
-    allowed = shelf.public & among & (scores > 0)
-    rows = ranking.top_k(np.where(allowed, scores, -np.inf), limit)
-    return _plain(rows, scores[rows], reason)
-
-
 def _related(
     model: Model, item_row: int, shelf: Shelf, limit: int, rows: Array, scores: Array, reason: Reason
 ) -> Listed:
     keep = np.flatnonzero((rows >= 0) & (scores > 0))
     keep = keep[shelf.public[rows[keep]]]
     keep = keep[np.lexsort((rows[keep], -scores[keep]))][:limit]
-    listed = _plain(rows[keep], scores[keep], reason, Generator.NEIGHBOURS)
+    listed = plain(rows[keep], scores[keep], reason, Generator.NEIGHBOURS)
     # A sensitive item is never cited, not even to somebody who is looking at it.
     listed.reasons.cited[:] = -1 if shelf.sensitive[item_row] else item_row
     return listed
 
 
-def _plain(rows: Array, scores: Array, reason: Reason, generator: Generator = Generator.POPULARITY) -> Listed:
+def plain(rows: Array, scores: Array, reason: Reason, generator: Generator = Generator.POPULARITY) -> Listed:
+    """Return a list all of whose items have one reason, which names no item. rows, scores: (r,), in order."""
     r = len(rows)
     return Listed(
         np.asarray(rows, np.int32),

@@ -28,6 +28,7 @@ from recsvc.engine.traits import Traits
 from recsvc.errors import ArtifactInvalid
 from recsvc.flows import newcomers, rulebooks
 from recsvc.flows.newcomers import Newcomers
+from recsvc.flows.sales import Lately
 from recsvc.store import interactions, live
 from recsvc.store.database import MICROSECONDS
 from recsvc.store.live import Catalogue, Live, State
@@ -89,6 +90,7 @@ class Current:
         self._pointed: tuple[int, int] | None = None
         self._sold: tuple[float, list[tuple[str, int]] | None] = (-_SOLD_SECONDS, None)
         self._sold_lock = threading.Lock()
+        self.lately = Lately(engine)
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self.snapshot = Snapshot(live_state.state, None, None, None, None, None)
@@ -109,7 +111,16 @@ class Current:
     def refresh(self, now: float) -> Snapshot:
         """Take up a newer catalogue or model when there is one, and return the snapshot in use."""
         self._live.refresh()
-        return self.settle(now)
+        snapshot = self.settle(now)
+        if self.lately.due(snapshot.model):
+            self.count()
+        return snapshot
+
+    def count(self) -> None:
+        """Count what sold since the model, when the model was made from this database."""
+        snapshot = self.snapshot
+        if snapshot.model is not None and snapshot.model.database_id == snapshot.state.facts.database_id:
+            self.lately.count(snapshot.model, snapshot.model.last_revision)
 
     def settle(self, now: float) -> Snapshot:
         """Make the snapshot that is right at `now` of what is known, without asking the database."""

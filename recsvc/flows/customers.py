@@ -32,7 +32,8 @@ class Known:
     session: what they are looking at. settled: (r,) rows of items in the cart or bought within a day, which
     need no recommending. revision: commit number of the newest interaction since the model, 0 when there is none.
     away: the store could not be asked, so what came since the model is missing. beyond: ids of items that the model
-    does not have and that they bought, put into the cart or turned down."""
+    does not have and that they bought, put into the cart or turned down. looked_at: ids of those
+    they look at just now."""
 
     row: int
     history: History
@@ -42,6 +43,7 @@ class Known:
     settled: Array
     away: bool = False
     beyond: frozenset[str] = frozenset()
+    looked_at: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class Event:
     stars: int | None = None
     reason: str | None = None
     order_id: str | None = None
+    quantity: int | None = None
 
 
 def look_up(
@@ -91,8 +94,19 @@ def _with(model: Model, known: Known, rows: list[Any], now: float) -> Known:
     history = merge(known.history, events, model.decay)
     session = _session(model, rows, now)
     settled = np.concatenate([session.item_rows[session.in_cart], _bought_lately(history, now)])
+    looked_at = {o.item_id: o for o in rows if o.item_id not in model.rows and o.kind in _LOOKING and _lately(o, now)}
     beyond = frozenset(one.item_id for one in rows if one.kind in _DECIDED and one.item_id not in model.rows)
-    return Known(known.row, history, bool(len(events.item_rows)), known.revision, session, settled, known.away, beyond)
+    return Known(
+        known.row,
+        history,
+        bool(len(events.item_rows)),
+        known.revision,
+        session,
+        settled,
+        known.away,
+        beyond,
+        tuple(looked_at),
+    )
 
 
 def seen_until(snapshot: Snapshot) -> int:
@@ -112,12 +126,16 @@ def _bought_lately(history: History, now: float) -> Array:
     return history.item_rows[history.last_at > now - DAY]
 
 
+def _lately(one: Any, now: float) -> bool:
+    return bool(one.occurred_at / MICROSECONDS > now - _SESSION_SECONDS)
+
+
 def _session(model: Model, rows: list[Any], now: float) -> Session:
     """Return the items looked at lately; the latest word on an item counts, so a removed one is not in the cart."""
     latest: dict[int, Any] = {}
     for one in sorted(rows, key=lambda one: -one.occurred_at):
         row = model.rows.get(one.item_id)
-        if row is not None and one.occurred_at / MICROSECONDS > now - _SESSION_SECONDS:
+        if row is not None and _lately(one, now):
             latest.setdefault(row, one)
     kept = {row: one for row, one in latest.items() if one.kind in _LOOKING}
     return Session(

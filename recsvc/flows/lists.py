@@ -4,29 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import sqlalchemy as sa
 
 from recsvc.artifact import Array
 from recsvc.concepts import Source
 from recsvc.engine import lists, rules
 from recsvc.engine.arrange import arrange, relevance
-from recsvc.engine.eligibility import Shelf
 from recsvc.engine.lists import Listed
 from recsvc.engine.query import ENOUGH, POOL, Query
-from recsvc.flows import customers, newcomers, placements, questions, replies, rotation
+from recsvc.flows import customers, ladder, newcomers, placements, questions, replies, rotation
 from recsvc.flows.answers import View, answer
 from recsvc.flows.customers import Event, Known
+from recsvc.flows.ladder import Foot
 from recsvc.flows.questions import Question
 from recsvc.flows.replies import Answer
 from recsvc.flows.shop import Shop
-from recsvc.store import customers as customers_store
-
-_BESTSELLER_DAYS = 28
 
 
 def recommendations(shop: Shop, customer_id: str | None, question: Question, doing: tuple[Event, ...] = ()) -> Answer:
@@ -166,20 +161,6 @@ def _choose(view: View, known: Known, customer_id: str | None, asked: Query, at_
         return _Chosen(listed, pool, source)
     # What they turned down is all we know of them; it is kept away from them on the way down the ladder too.
     without = np.concatenate([without, known.history.item_rows[known.history.unwanted]])
-    listed, rung = _ladder(view, customer_id, shelf, without, asked.depth)
+    foot = Foot(customer_id, asked.among, without, known.looked_at)
+    listed, rung = ladder.climb(view, foot, asked.depth)
     return _Chosen(listed, min(len(listed.rows), POOL), Source.FALLBACK, rung)
-
-
-def _ladder(view: View, customer_id: str | None, shelf: Shelf, without: Array, limit: int) -> tuple[Listed, str]:
-    """Return the list of somebody without a history: their segment's, or the bestsellers."""
-    segment = None
-    if not view.snapshot.state.copied and customer_id is not None:
-        with suppress(sa.exc.SQLAlchemyError):  # the bestsellers need no database
-            segment = customers_store.segment(view.shop.engine, customer_id)
-    if segment in view.model.segments:
-        listed = lists.segment(view.model, view.model.segments[segment], shelf, without, limit)
-        if len(listed.rows) == limit:
-            return listed, "segment"
-    among = np.ones(view.model.n_items, bool)
-    among[without] = False
-    return lists.bestsellers(view.model, shelf, among, view.now, _BESTSELLER_DAYS, limit), "bestsellers"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -21,7 +22,7 @@ CAPPED: Final = ("brand", "category")
 ROTATION_SECONDS: Final = 7200
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Question:
     """A question in the caller's words.
 
@@ -50,12 +51,17 @@ class Question:
 
     def ask(self, customer_id: str | None, keep: bool = True) -> Ask:
         """Return this question as it is answered and kept. keep: whether nothing else went into the answer."""
-        rest = replace(self, placement="home", limit=10, offset=0, exclude=(), wanted=None, channel=None)
-        rest = replace(rest, cache_seconds=None, said=frozenset())
         return Ask(
             self.placement, customer_id, self.limit, exclude=self.exclude, wanted=self.wanted, offset=self.offset,
-            asked=None if rest == _PLAIN else rest, keep=keep and self.settled,
+            asked=self._rest, keep=keep and self.settled,
         )  # fmt: skip
+
+    @functools.cached_property
+    def _rest(self) -> Question | None:
+        """What is asked beyond what every question says; None when nothing is."""
+        rest = replace(self, placement="home", limit=10, offset=0, exclude=(), wanted=None, channel=None)
+        rest = replace(rest, cache_seconds=None, said=frozenset())
+        return None if rest == _PLAIN else rest
 
     @property
     def settled(self) -> bool:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from recsvc.concepts import Source
-from recsvc.engine import lists
+from recsvc.engine import lists, popular
 from recsvc.engine.eligibility import Shelf
 from recsvc.engine.lists import Listed
 from recsvc.engine.model import Model
+from recsvc.engine.popular import Window
 from recsvc.errors import NotFound
 from recsvc.flows import customers, newcomers, questions, replies, texts
 from recsvc.flows.answers import View, answer
@@ -112,12 +113,12 @@ def _without_refused(shelf: Shelf, known: Known | None) -> Shelf:
 def _popular(view: View, shelf: Shelf, item_id: str, limit: int) -> Listed:
     """Return what sells in the narrowest category of an item in which something else sells."""
     item = view.snapshot.catalogue.items.get(item_id)
-    listed = None
+    listed, sales = None, view.shop.current.lately.of(view.model)
     for category in [*reversed(item.categories if item is not None else []), None]:
         chosen = among(view, category)
         if item_id in view.model.rows:
             chosen[view.model.rows[item_id]] = False
-        listed = lists.bestsellers(view.model, shelf, chosen, view.now, _POPULAR_DAYS, limit)
+        listed = popular.bestsellers(sales, shelf, chosen, Window(view.now, _POPULAR_DAYS), limit)
         if len(listed.rows):
             break
     assert listed is not None

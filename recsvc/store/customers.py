@@ -34,6 +34,16 @@ def segment(engine: sa.Engine, customer_id: str) -> str | None:
         return connection.scalar(sa.select(customers.c.segment).where(customers.c.customer_id == customer_id))
 
 
+def declared(engine: sa.Engine, customer_id: str) -> tuple[str | None, list[str]]:
+    """Return the segment of a customer, None when unknown, and the preferences they named."""
+    query = sa.select(customers.c.segment, customers.c.preferences).where(
+        customers.c.customer_id == customer_id, sa.not_(customers.c.deleted)
+    )
+    with reading(engine) as connection:
+        found = connection.execute(query).one_or_none()
+    return (None, []) if found is None else (found.segment, list(found.preferences or []))
+
+
 def segments(engine: sa.Engine) -> dict[str, str]:
     """Return customer_id → segment for all who have one."""
     query = sa.select(customers.c.customer_id, customers.c.segment).where(

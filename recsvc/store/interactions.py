@@ -120,24 +120,32 @@ def since(engine: sa.Engine, customer_id: str, revision: int) -> Recent:
 
     What a session did counts as new until a model has seen both it and the merge.
     """
+    given = {"customer": customer_id, "after": revision}
+    with reading(engine) as connection:
+        rows = list(connection.execute(_SINCE, given))
+        if len(rows) == RECENT:  # what was turned down counts however much came after it
+            rows += connection.execute(_TURNED_DOWN, {**given, "before": rows[-1].revision})
+    return Recent(rows[0].revision if rows else 0, [row for row in rows if row.item_id is not None])
+
+
+def _since() -> tuple[sa.Select[Any], sa.Select[Any]]:
+    """Return the two queries of `since`. Putting them together took five times as long as asking them: made once."""
     t, s = interactions.c, sessions.c
+    customer, after = sa.bindparam("customer", type_=sa.Text), sa.bindparam("after", type_=sa.BigInteger)
     columns = (t.revision, *(t[name] for name in _READ))
-    own = sa.select(*columns).where(t.customer_id == customer_id, t.revision > revision)
+    own = sa.select(*columns).where(t.customer_id == customer, t.revision > after)
     merged = (
         sa.select(*columns)
         .join(sessions, s.session_id == t.session_id)
-        .where(
-            s.customer_id == customer_id, t.customer_id.is_(None), sa.or_(t.revision > revision, s.revision > revision)
-        )
+        .where(s.customer_id == customer, t.customer_id.is_(None), sa.or_(t.revision > after, s.revision > after))
     )
     both = sa.union_all(own, merged).subquery()
-    query = sa.select(both).order_by(both.c.revision.desc()).limit(RECENT)
-    with reading(engine) as connection:
-        rows = list(connection.execute(query))
-        if len(rows) == RECENT:  # what was turned down counts however much came after it
-            older = sa.select(both).where(both.c.kind.in_(("dislike", "return")), both.c.revision < rows[-1].revision)
-            rows += connection.execute(older.order_by(both.c.revision.desc()).limit(RECENT))
-    return Recent(rows[0].revision if rows else 0, [row for row in rows if row.item_id is not None])
+    newest = sa.select(both).order_by(both.c.revision.desc()).limit(RECENT)
+    before = sa.bindparam("before", type_=sa.BigInteger)
+    return newest, newest.where(both.c.kind.in_(("dislike", "return")), both.c.revision < before)
+
+
+_SINCE, _TURNED_DOWN = _since()
 
 
 def channels(engine: sa.Engine, customer_id: str, without: tuple[str, ...]) -> list[tuple[str, int]]:

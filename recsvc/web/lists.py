@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Response, current_app, g, request
 
 from recsvc.flows import exposures, lists, offers, popular, related
+from recsvc.flows.popular import Asked
 from recsvc.flows.questions import split
 from recsvc.flows.replies import Answer
 from recsvc.flows.shop import Shop
@@ -26,6 +27,7 @@ def recommendations(customer_id: str) -> Response:
     """Answer a customer's personal list."""
     query = read_query(RecommendationsQuery)
     asked = questions.question(query, split(shop(), query.exclude))
+    request.environ[hot.LEARNT] = asked
     return reply(lists.recommendations(shop(), customer_id, asked), asked.channel)
 
 
@@ -55,19 +57,19 @@ def bought_together(item_id: str) -> Response:
 def trending() -> Response:
     """Answer what sells more than it did."""
     query = read_query(WindowQuery)
-    return reply(popular.trending(shop(), query.window_days, query.category, query.limit))
+    return reply(popular.trending(shop(), Asked(query.window_days, query.limit, query.category)))
 
 
 def bestsellers() -> Response:
     """Answer what sold most."""
     query = read_query(WindowQuery)
-    return reply(popular.bestsellers(shop(), query.window_days, query.category, query.limit))
+    return reply(popular.bestsellers(shop(), Asked(query.window_days, query.limit, query.category)))
 
 
 def new() -> Response:
     """Answer what is new."""
     query = read_query(WindowQuery)
-    return reply(popular.new(shop(), query.window_days, query.category, query.limit))
+    return reply(popular.new(shop(), Asked(query.window_days, query.limit, query.category)))
 
 
 def customer_offers(customer_id: str) -> Response:
@@ -78,8 +80,6 @@ def customer_offers(customer_id: str) -> Response:
 def reply(answer: Answer, channel: str | None = None) -> Response:
     """Return an answer's bytes under their headers, and record that; 304 when the caller has them already."""
     g.source = answer.source or None
-    if answer.name:
-        request.environ[hot.LEARNT] = hot.Meaning(answer.name, channel)
     etag = answer.etag
     unchanged = request.if_none_match.contains_weak(etag)
     out = Response(b"" if unchanged else answer.body, 304 if unchanged else 200, content_type="application/json")

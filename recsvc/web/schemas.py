@@ -118,7 +118,7 @@ class WindowQuery(In):
     """Parameters of trending and bestsellers."""
 
     window_days: WindowDays = 28
-    category: Annotated[Text, Field(min_length=1)] | None = Field(None, description="A category as the items name it.")
+    category: tuple[Annotated[Text, Field(min_length=1)], ...] = Field((), description="One of these; repeat it.")
     limit: Limit = 10
 
 

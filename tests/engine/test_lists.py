@@ -9,7 +9,7 @@ import pytest
 
 from recsvc.artifact import read
 from recsvc.concepts import GENERATORS, REASONS, Generator, Reason
-from recsvc.engine import candidates, lists, offers
+from recsvc.engine import candidates, lists, offers, popular
 from recsvc.engine.eligibility import Availability, Shelf, shelf
 from recsvc.engine.history import DAY, EMPTY, ENTRIES, History
 from recsvc.engine.model import Model, customer_row, from_artifact, hash_customer, own_history
@@ -159,7 +159,7 @@ def test_bestsellers_equal_a_count_net_of_returns(model: Model, all_open: Shelf)
     for row, day, count in zip(a["sale_rows"], a["sale_days"], a["sale_orders"], strict=True):
         if newest - 13 <= day <= newest:
             wanted[row] += count
-    listed = lists.bestsellers(model, all_open, np.ones(model.n_items, bool), 1e12, 14, 5)
+    listed = popular.bestsellers(popular.sales_of(model), all_open, None, popular.Window(1e12, 14), 5)
     assert listed.scores.tolist() == sorted(wanted, reverse=True)[:5]
 
 

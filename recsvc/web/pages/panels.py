@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from recsvc.flows import lists, offers, popular, related, repeat, showcase
+from recsvc.flows.popular import Asked
 from recsvc.flows.questions import Question
 from recsvc.flows.replies import Answer, shelf_name
 from recsvc.flows.shop import Shop
@@ -33,6 +34,7 @@ _WHY: Final = {
 _HOW: Final = {
     "personal": "Made for this customer, from all they bought up to the last training.",
     "live": "Made for this customer a moment ago, with what they did since the last training.",
+    "preferences": "A new customer: what sells and rises in the categories they named.",
     "segment": "A new customer: what others of the segment buy most.",
     "bestsellers": "A new customer: what the shop sells most. The first click or purchase makes it personal.",
 }  # fmt: skip
@@ -53,11 +55,11 @@ def view(shop: Shop, customer_id: str | None) -> dict[str, Any]:
         customer = _customer(seen)
         found += [home(shop, customer_id), _again(shop, customer_id, seen), _offers(shop, customer_id)]
     found += [
-        _row(popular.trending(shop, _DAYS, None, _ROW), customer_id, "trending", "Trending",
+        _row(popular.trending(shop, Asked(_DAYS, _ROW)), customer_id, "trending", "Trending",
              f"Rising most in the last {_DAYS} days, against the weeks before."),
-        _row(popular.bestsellers(shop, _DAYS, None, _ROW), customer_id, "bestsellers", "Bestsellers",
+        _row(popular.bestsellers(shop, Asked(_DAYS, _ROW)), customer_id, "bestsellers", "Bestsellers",
              f"Most orders in {_DAYS} days, net of returns."),
-        _row(popular.new(shop, _DAYS, None, _ROW), customer_id, "new", "New",
+        _row(popular.new(shop, Asked(_DAYS, _ROW)), customer_id, "new", "New",
              f"In the catalogue for less than {_DAYS} days."),
     ]  # fmt: skip
     away = sorted({part for one in found for part in one.pop("away")})
