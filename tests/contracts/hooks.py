@@ -14,7 +14,7 @@ import schemathesis
 from hypothesis import strategies as st
 
 from recsvc.foreign import SOURCES
-from recsvc.intake import LATEST
+from recsvc.intake import LATEST, identifier
 
 MOMENTS = st.datetimes(datetime(1990, 1, 2), datetime(2025, 1, 1)).map(
     lambda at: at.isoformat(timespec="seconds") + "Z"
@@ -38,8 +38,26 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
                 one["occurred_at"] = int(time.time())
     if case.query and isinstance(case.query.get("filter"), str):
         case.query["filter"] = "{}"
+    _placed(case)
     if case.query and case.query.get("source") in SOURCES:
         case.query["source"] = "native"
+
+
+def _placed(case: Any) -> None:
+    """Name a placement that exists where any valid id stands."""
+    body = case.body if isinstance(case.body, dict) else {}
+    blocks = body.get("blocks") if isinstance(body.get("blocks"), list) else []
+    lines = case.body if isinstance(case.body, list) else []
+    for part in (case.query, body, *blocks, *lines):
+        if isinstance(part, dict) and _is_id(part.get("placement")):
+            part["placement"] = "home"
+
+
+def _is_id(value: Any) -> bool:
+    try:
+        return bool(identifier(value))
+    except ValueError:
+        return False
 
 
 def _to_come(at: Any) -> bool:
