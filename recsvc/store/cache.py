@@ -58,8 +58,8 @@ return {given, string.format('%.6f', math.max(0, want - tokens) / rate)}
 class Stamp(msgspec.Struct, frozen=True, array_like=True):
     """The state an answer was made from, kept in front of its bytes; `flows/stamps.py` says when it still holds.
 
-    version: of the model. revision: of the customer. rules, catalogue: the change numbers of the live state;
-    newcomers: the mark of those that the model does not know.
+    version: of the model. revision: of the customer. rules: the mark of what they make of the model's items; newcomers:
+    of those that it does not know. catalogue: its change number.
     until: epoch seconds at which a start or end date makes the answer wrong. rows: of the items in the answer; cited:
     of those that its words name besides. strict: another catalogue makes it wrong, whatever changed in it.
     source: how the list was made, for the log. etag: names the bytes. key, late_at: set when it is kept; from
