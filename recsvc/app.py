@@ -16,7 +16,7 @@ from flask import Flask, Response
 
 from recsvc import logs
 from recsvc.errors import InvalidRequest
-from recsvc.flows import access, announce, answers, copies, exposures, mirror
+from recsvc.flows import access, announce, answers, copies, exposures, lists, mirror
 from recsvc.flows.current import Current
 from recsvc.flows.pending import Pending
 from recsvc.flows.shop import Shop
@@ -82,9 +82,9 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 
 def _layers(shop: Shop, app: hot.App) -> hot.App:
-    """Return the app behind what answers before Flask: the plain cached case, and ids exactly as sent."""
+    """Return the app behind what answers before Flask: customers' lists, and ids exactly as sent."""
     parts = hot.Parts(
-        functools.partial(access.admit, shop), functools.partial(answers.plain, shop),
+        functools.partial(access.admit, shop), functools.partial(lists.recommendations, shop),
         functools.partial(exposures.expose, shop), functools.partial(answers.epoch, shop), shop.settings.log_sample,
     )  # fmt: skip
     return hot.Hot(RawPath(app), parts)

@@ -290,7 +290,8 @@ def _read_array(folder: Path, name: str, entry: dict[str, Any], unverified: bool
     _check_size(path, name, entry)
     if unverified and _hash(path) != entry["sha256"]:
         raise ArtifactInvalid(f"{name}: the file differs from its checksum")
-    array = np.load(path, mmap_mode="r", allow_pickle=False) if entry["bytes"] else np.empty(0)
+    # Mapped, but as a plain array: a piece cut from a numpy.memmap costs ten microseconds, and a list cuts fifty.
+    array = np.load(path, mmap_mode="r", allow_pickle=False).view(np.ndarray) if entry["bytes"] else np.empty(0)
     if list(array.shape) != entry["shape"] or array.dtype.name != entry["dtype"] or entry["dtype"] not in _DTYPES:
         raise ArtifactInvalid(f"{name}: {array.dtype.name} {array.shape}, manifest says {entry['dtype']}")
     if unverified and array.dtype.kind == "f" and not np.isfinite(array).all():

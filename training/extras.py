@@ -254,7 +254,7 @@ def _of_attributes(where: str, wanted: list[str], stored: Iterator[Attributes]) 
         there |= dict.fromkeys(attributes)
         for name in wanted:
             if attributes.get(name) is not None:
-                found[name][one] = _number(f"{where}.attributes: {name}", attributes[name], shorten(one))
+                found[name][one] = _number(f"{where}.attributes: {name}", attributes[name], f"id {shorten(one)}")
     for name in wanted:
         if not found[name]:
             raise InvalidRequest(f"{where}.attributes: nobody has {name}{_nearest(name, list(there))}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from recsvc.artifact import Array
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Shelf:
     """What may be shown, for the n items of one model at one moment.
 
@@ -21,7 +22,7 @@ class Shelf:
     sensitive: Array
     until: float
 
-    @property
+    @functools.cached_property
     def public(self) -> Array:
         """(n,) bool: may be shown to somebody of whom we know nothing."""
         return self.open & ~self.sensitive

@@ -6,6 +6,7 @@ since the model, without a model it shows what sells. The answer says which.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import time
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from recsvc.engine import filters
 from recsvc.engine.eligibility import Shelf
 from recsvc.engine.filters import Filter
 from recsvc.engine.model import Model
-from recsvc.flows import cached, replies, stamps, texts
+from recsvc.flows import cached, replies, rulebooks, stamps, texts
 from recsvc.flows.cached import Look
 from recsvc.flows.current import Snapshot
 from recsvc.flows.customers import Known
@@ -56,7 +57,22 @@ class Ask:
     @property
     def name(self) -> str:
         """The name in the cache below the customer's prefix: a hash, in which no two questions meet."""
-        return hashlib.blake2b(msgspec.json.encode(replace(self, customer_id=None)), digest_size=16).hexdigest()
+        parts = (
+            self.placement, self.limit, self.category, self.exclude, self.popular, self.item_id, self.window_days,
+            self.wanted, self.offset, self.asked, self.keep,
+        )  # fmt: skip
+        # A shop asks few questions, of many customers; some hold what has no hash.
+        try:
+            return _known_name(parts)
+        except TypeError:
+            return _name(parts)
+
+
+def _name(parts: tuple[Any, ...]) -> str:
+    return hashlib.blake2b(msgspec.json.encode(parts), digest_size=16).hexdigest()
+
+
+_known_name = functools.lru_cache(1024)(_name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,31 +103,17 @@ def answer(shop: Shop, ask: Ask, make: Make) -> Answer:
         return _make(view, ask, make, None).answer
     look = cached.look(shop, snapshot, ask.customer_id, ask.name, now)
     if look.entry is not None and not look.late:
-        return _found(look, ask, look.entry, "hit")
+        return _found(look, look.entry, "hit")
     with shop.flights.join(look.key) as (flight, leads):
         if not leads and look.entry is not None:
-            return _found(look, ask, look.entry, "stale")
+            return _found(look, look.entry, "stale")
         # Who leads may have looked before another's answer was there.
         entry = shop.memory.get(look.key) if leads else flight.wait()
         if entry is not None and cached.shared(snapshot, entry, ask.customer_id, look, now):
-            return _found(look, ask, entry, "hit")
+            return _found(look, entry, "hit")
         made = _make(view, ask, make, look)
         flight.entry = made.entry if leads else flight.entry
         return made.answer
-
-
-def plain(shop: Shop, customer_id: str, name: str) -> Answer | None:
-    """Return the answer that is cached under a name, None when there is none that stands, or anything is away.
-
-    What was found is kept for the `answer` to the same request, in this thread.
-    """
-    snapshot, now = at_hand(shop)
-    if snapshot.model is None or snapshot.shelf is None or snapshot.state.copied:
-        return None
-    look = cached.ahead(shop, snapshot, customer_id, name, now)
-    if look.entry is None or look.late or look.away:
-        return None
-    return Answer(look.entry.body, "hit", (), look.entry.stamp.source, look.entry.stamp.etag, name)
 
 
 def epoch(shop: Shop) -> int:
@@ -151,12 +153,12 @@ def _make(view: View, ask: Ask, make: Make, look: Look | None) -> Done:
     settings = view.snapshot.state.rules.placements.get(ask.placement)
     kept = Kept(stamp, body, None if known is None else revision, settings and settings.cache_seconds)
     entry = cached.keep(shop, look, kept, asked_at, view.now)
-    return Done(Answer(body, "miss", away, reply["source"], stamp.etag, ask.name), entry)
+    return Done(Answer(body, "miss", away, reply["source"], stamp.etag), entry)
 
 
-def _found(look: Look, ask: Ask, entry: Entry, cache: str) -> Answer:
+def _found(look: Look, entry: Entry, cache: str) -> Answer:
     away = ("redis",) if look.away else ()
-    return Answer(entry.body, cache, away, entry.stamp.source, entry.stamp.etag, ask.name)
+    return Answer(entry.body, cache, away, entry.stamp.source, entry.stamp.etag)
 
 
 def without_model(shop: Shop, snapshot: Snapshot, now: float, ask: Ask) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -172,6 +174,9 @@ def without_model(shop: Shop, snapshot: Snapshot, now: float, ask: Ask) -> tuple
         ranked = [(item_id, count) for item_id, count in known.items() if item_id in catalogue]
         ranked += [(item_id, 0) for item_id in catalogue if item_id not in known]
     reason = {"code": Reason.FALLBACK.value, "item_id": None, "share": 1.0, "text": texts.say(Reason.FALLBACK)}
+    wanted = rulebooks.through(snapshot.state.rules, ask.placement, now)
+    if ask.wanted is not None:
+        wanted = Filter("all", parts=(wanted, ask.wanted))
     items: list[dict[str, Any]] = []
     for item_id, count in ranked:
         one = catalogue[item_id]
@@ -179,7 +184,7 @@ def without_model(shop: Shop, snapshot: Snapshot, now: float, ask: Ask) -> tuple
             break
         if one.sensitive or item_id in ask.exclude or item_id == ask.item_id or not may_show(one, now):
             continue
-        if ask.wanted is not None and not filters.matches(ask.wanted, one):
+        if not filters.matches(wanted, one):
             continue
         if ask.category is None or ask.category in one.categories:
             items.append(replies.item(snapshot, item_id, float(count), Generator.POPULARITY.value, dict(reason)))

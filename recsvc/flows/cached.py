@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from dataclasses import dataclass
 
@@ -12,9 +11,6 @@ from recsvc.flows.current import Snapshot
 from recsvc.flows.shop import Shop
 from recsvc.store.cache import AWAY, Kept
 from recsvc.store.memory import Entry
-
-# The same request asks again within a moment; one that never does shall not leave its finding to a later one.
-_HANDED_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,37 +31,9 @@ class Look:
         return f"{self.prefix}:{self.name}"
 
 
-class Handed(threading.local):
-    """What a layer further out has looked up for this thread's request already, and when."""
-
-    look: Look | None = None
-    at: float = 0.0
-
-
-_handed = Handed()
-
-
 def look(shop: Shop, snapshot: Snapshot, customer_id: str | None, name: str, now: float) -> Look:
-    """Return what is known of the answer `name`; what `ahead` found for this thread counts."""
-    prefix = customers.cache_prefix(snapshot.state.facts, customer_id or "")
-    handed, _handed.look = _handed.look, None
-    if (
-        handed is not None and (handed.prefix, handed.name) == (prefix, name)
-        and time.monotonic() - _handed.at < _HANDED_SECONDS and shop.memory.heard(prefix) <= handed.revision
-    ):  # fmt: skip
-        return handed
-    return _look(shop, snapshot, customer_id, Look(prefix, name), now)
-
-
-def ahead(shop: Shop, snapshot: Snapshot, customer_id: str, name: str, now: float) -> Look:
-    """Look up as `look`, and keep what was found for the `look` of the same request when that comes."""
-    prefix = customers.cache_prefix(snapshot.state.facts, customer_id)
-    found = _look(shop, snapshot, customer_id, Look(prefix, name), now)
-    _handed.look, _handed.at = None if found.entry is not None and not found.late else found, time.monotonic()
-    return found
-
-
-def _look(shop: Shop, snapshot: Snapshot, customer_id: str | None, wanted: Look, now: float) -> Look:
+    """Return what is known of the answer `name`."""
+    wanted = Look(customers.cache_prefix(snapshot.state.facts, customer_id or ""), name)
     heard, asked_at = shop.memory.heard(wanted.prefix), time.monotonic()
     near = shop.memory.get(wanted.key)
     if near is not None and now < near.stamp.late_at:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -21,13 +22,14 @@ CAPPED: Final = ("brand", "category")
 ROTATION_SECONDS: Final = 7200
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Question:
     """A question in the caller's words.
 
     exclude: item ids. wanted: the filter of items, None for all.
     fields: what of each item is told; all of `SHOWN` when empty. max_per: (brand or category, how many) at most; of a
-    category, the narrowest of an item counts.
+    category, the narrowest of an item counts. cache_seconds: how long the answer may be kept; None for as long as the
+    service keeps any. said: the fields that the caller gave; the placement fills in the others.
     """
 
     placement: str = "home"
@@ -44,19 +46,27 @@ class Question:
     rotation_seconds: int = ROTATION_SECONDS
     locale: str | None = None
     channel: str | None = None
+    cache_seconds: int | None = None
+    said: frozenset[str] = frozenset()
 
     def ask(self, customer_id: str | None, keep: bool = True) -> Ask:
         """Return this question as it is answered and kept. keep: whether nothing else went into the answer."""
-        rest = replace(self, placement="home", limit=10, offset=0, exclude=(), wanted=None, channel=None)
         return Ask(
             self.placement, customer_id, self.limit, exclude=self.exclude, wanted=self.wanted, offset=self.offset,
-            asked=None if rest == _PLAIN else rest, keep=keep and self.settled,
+            asked=self._rest, keep=keep and self.settled,
         )  # fmt: skip
+
+    @functools.cached_property
+    def _rest(self) -> Question | None:
+        """What is asked beyond what every question says; None when nothing is."""
+        rest = replace(self, placement="home", limit=10, offset=0, exclude=(), wanted=None, channel=None)
+        rest = replace(rest, cache_seconds=None, said=frozenset())
+        return None if rest == _PLAIN else rest
 
     @property
     def settled(self) -> bool:
         """Whether the answer is the same until something changes, so that it may be kept."""
-        return not self.explore and not self.rotation_rate
+        return not self.explore and not self.rotation_rate and self.cache_seconds != 0
 
 
 _PLAIN: Final = Question()

@@ -22,15 +22,13 @@ from recsvc.store.database import MICROSECONDS
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What goes out: the bytes, whether they came from the cache (`hit`, `miss`; `stale`: right, but due to be made
-    anew), what was away when they were made, and how the list was made. tag: names the bytes, when that is known.
-    name: under which it is cached, when it is."""
+    anew), what was away when they were made, and how the list was made. tag: names the bytes, when that is known."""
 
     body: bytes
     cache: str
     degraded: tuple[str, ...] = ()
     source: str = ""
     tag: str = ""
-    name: str = ""
 
     @property
     def etag(self) -> str:

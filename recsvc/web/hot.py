@@ -1,9 +1,8 @@
-"""The plain cached case, answered in front of Flask: a customer's list that is in the cache and stands.
+"""Customers' lists, answered in front of Flask.
 
-Routing, parsing and building a response cost Flask more than finding the bytes. What a query string means is learnt
-from the view: the first time it answers, later it is looked up. Whatever is not plain, and every miss, goes to the
-view, which then neither admits the key a second time nor asks Redis again. `tests/web/test_hot.py` holds both answers
-equal, byte for byte.
+Routing, parsing and building a response cost Flask more than finding the bytes. What a query string asks is learnt
+from the view: the first time it answers, later it is looked up. Whatever is not plain goes to the view, which then does
+not admit the key a second time. `tests/web/test_hot.py` holds both answers equal, byte for byte.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from typing import Any, Final
 from werkzeug.http import parse_etags
 
 from recsvc.errors import RecsvcError
+from recsvc.flows.questions import Question
 from recsvc.flows.replies import Answer
 from recsvc.web import auth, requests
 
@@ -26,7 +26,7 @@ LEARNT: Final = "recsvc.learnt"
 _BEFORE, _AFTER = ROUTE.split("{customer_id}")
 # An id that no rule of a URL or of this API could read in two ways; all others are the view's.
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_-]{1,200}")
-# Of `exclude` the meaning hangs on the catalogue: an entry that is no item's id is read as several.
+# Of `exclude` the question hangs on the catalogue: an entry that is no item's id is read as several.
 _LEARNABLE: Final = re.compile(r"((?!exclude=)[a-z_]+=[^&]*(&|$))*")
 _QUERIES = 4096
 _QUERY_BYTES = 256
@@ -35,21 +35,13 @@ App = Callable[..., Iterable[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
-class Meaning:
-    """What a query string asks: the name of its answers in the cache, and the channel it tells."""
-
-    name: str
-    channel: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Parts:
-    """What app.py hands in. admit: as in `auth`. find: (customer_id, name) → the cached answer, None when it has none
-    that stands. expose: (body, etag, cache, channel) → exposure id. epoch: a number; what was learnt under another one
-    is learnt again. sample: share of answers that get a line in the log."""
+    """What app.py hands in. admit: as in `auth`. answer: (customer_id, question) → the list. expose: (body, etag,
+    cache, channel) → exposure id. epoch: a number; what was learnt under another one is learnt again. sample: share of
+    answers that get a line in the log."""
 
     admit: auth.Admit
-    find: Callable[[str, str], Answer | None]
+    answer: Callable[[str, Question], Answer]
     expose: Callable[[bytes, str, str, str | None], str]
     epoch: Callable[[], int]
     sample: float
@@ -61,7 +53,7 @@ class Hot:
 
     app: App
     parts: Parts
-    _meanings: dict[str, Meaning] = field(default_factory=dict)
+    _questions: dict[str, Question] = field(default_factory=dict)
     _epoch: int = -1
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -74,33 +66,34 @@ class Hot:
         customer_id = path[len(_BEFORE) : -len(_AFTER)]
         if not path.endswith(_AFTER) or not _PLAIN.fullmatch(customer_id) or query != environ.get("QUERY_STRING", ""):
             return self.app(environ, start_response)
-        meaning = self._meaning(query)
-        if meaning is None:
+        question = self._question(query)
+        if question is None:
             return self._learn(query, environ, start_response)
         if not self._admitted(environ):
             return self.app(environ, start_response)
-        answer = self.parts.find(customer_id, meaning.name)
-        if answer is None:
+        try:
+            answer = self.parts.answer(customer_id, question)
+        except Exception:  # the view runs into the same, and knows how to say so
             return self.app(environ, start_response)
-        return self._reply(environ, start_response, answer, meaning.channel, started)
+        return self._reply(environ, start_response, answer, question.channel, started)
 
-    def _meaning(self, query: str) -> Meaning | None:
+    def _question(self, query: str) -> Question | None:
         epoch = self.parts.epoch()
         if epoch != self._epoch:
-            self._meanings, self._epoch = {}, epoch
-        return self._meanings.get(query)
+            self._questions, self._epoch = {}, epoch
+        return self._questions.get(query)
 
     def _learn(self, query: str, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Have the app answer, and remember what it took the query for."""
         epoch = self.parts.epoch()
         body = self.app(environ, start_response)
-        meaning = environ.get(LEARNT)
-        if meaning is None or len(query) > _QUERY_BYTES or not _LEARNABLE.fullmatch(query):
+        question = environ.get(LEARNT)
+        if question is None or len(query) > _QUERY_BYTES or not _LEARNABLE.fullmatch(query):
             return body
         if epoch == self._epoch == self.parts.epoch():
-            if len(self._meanings) >= _QUERIES:
-                self._meanings = {}
-            self._meanings[query] = meaning
+            if len(self._questions) >= _QUERIES:
+                self._questions = {}
+            self._questions[query] = question
         return body
 
     def _admitted(self, environ: dict[str, Any]) -> bool:
@@ -124,8 +117,11 @@ class Hot:
         headers = [
             ("ETag", f'"{answer.etag}"'), ("Cache-Control", "private, no-cache"), ("X-Cache", answer.cache),
             ("X-Exposure-Id", self.parts.expose(answer.body, answer.etag, answer.cache, channel)),
-            ("X-Request-Id", request_id), ("X-Content-Type-Options", "nosniff"),
         ]  # fmt: skip
+        degraded = ", ".join(answer.degraded) or None
+        if degraded:
+            headers.append(("X-Degraded", degraded))
+        headers += [("X-Request-Id", request_id), ("X-Content-Type-Options", "nosniff")]
         if not unchanged:
             headers[:0] = [("Content-Type", "application/json"), ("Content-Length", str(len(answer.body)))]
         status = 304 if unchanged else 200
@@ -133,7 +129,7 @@ class Hot:
             requests.tell(
                 route=ROUTE, method="GET", status=status, ms=round((time.perf_counter() - started) * 1000, 2),
                 request_id=request_id, key_id=environ[auth.ADMITTED], source=answer.source or None,
-                cache=answer.cache, degraded=None,
+                cache=answer.cache, degraded=degraded,
             )  # fmt: skip
         start_response("304 NOT MODIFIED" if unchanged else "200 OK", headers)
         return [b"" if unchanged else answer.body]

@@ -27,6 +27,7 @@ def recommendations(customer_id: str) -> Response:
     """Answer a customer's personal list."""
     query = read_query(RecommendationsQuery)
     asked = questions.question(query, split(shop(), query.exclude))
+    request.environ[hot.LEARNT] = asked
     return reply(lists.recommendations(shop(), customer_id, asked), asked.channel)
 
 
@@ -79,8 +80,6 @@ def customer_offers(customer_id: str) -> Response:
 def reply(answer: Answer, channel: str | None = None) -> Response:
     """Return an answer's bytes under their headers, and record that; 304 when the caller has them already."""
     g.source = answer.source or None
-    if answer.name:
-        request.environ[hot.LEARNT] = hot.Meaning(answer.name, channel)
     etag = answer.etag
     unchanged = request.if_none_match.contains_weak(etag)
     out = Response(b"" if unchanged else answer.body, 304 if unchanged else 200, content_type="application/json")

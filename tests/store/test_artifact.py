@@ -45,7 +45,7 @@ def test_what_is_published_is_read_back(tmp_path: Path) -> None:
     for name, array in ARRAYS.items():
         assert found.arrays[name].dtype == array.dtype
         np.testing.assert_array_equal(found.arrays[name], array)
-    assert isinstance(found.arrays["a"], np.memmap) and not found.arrays["a"].flags.writeable
+    assert isinstance(found.arrays["a"].base, np.memmap) and not found.arrays["a"].flags.writeable
 
 
 def test_nothing_published_is_no_error(tmp_path: Path) -> None:

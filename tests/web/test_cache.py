@@ -109,11 +109,12 @@ def test_a_hit_in_this_process_asks_redis_nothing_for_half_a_second(client: Any,
     _warm(client)
     with redis.Redis.from_url(valkey.url) as direct:
         before = direct.info("commandstats")["cmdstat_mget"]["calls"]
-        started = time.monotonic()
-        while time.monotonic() - started < 1.2:
+        started, asked, calls = time.monotonic(), 0, 0
+        while calls < 2:
             assert client.get(LIST).headers["X-Cache"] == "hit"
-        calls = direct.info("commandstats")["cmdstat_mget"]["calls"] - before
-        assert 1 <= calls <= 3
+            asked, calls = asked + 1, direct.info("commandstats")["cmdstat_mget"]["calls"] - before
+            assert time.monotonic() - started < 30
+        assert time.monotonic() - started > 0.5 and asked > calls
 
 
 def test_what_this_process_holds_is_bounded(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,7 +198,7 @@ def _decide(client: Any, table: Any, row: dict[str, Any]) -> None:
 @pytest.mark.parametrize("near", [True, False])
 def test_a_rule_counts_at_once_on_cached_lists(client: Any, near: bool) -> None:
     first = _ids(_warm(client))[0]
-    rule = {"rule_id": "away", "action": "exclude", "match": {"item_id": first}, "priority": 0}
+    rule = {"rule_id": "away", "action": "exclude", "match": {"item_id": {"eq": first}}, "priority": 0}
     _decide(client, rules.rules, rule)
     near or _forget(client)
     assert client.get(LIST).headers["X-Cache"] == "miss"

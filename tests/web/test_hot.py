@@ -168,5 +168,5 @@ def test_what_was_learnt_is_bounded(client: Any, monkeypatch: pytest.MonkeyPatch
     other = Client(layer)
     for n in range(1, 60):
         other.get(f"{LIST}?limit={n}", headers={"X-API-Key": client.environ_base["HTTP_X_API_KEY"]})
-        assert len(layer._meanings) <= 20
-    assert layer._meanings
+        assert len(layer._questions) <= 20
+    assert layer._questions
