@@ -201,6 +201,11 @@ class Cache:
         Redis did not take it."""
         return self._ask(lambda r: r.eval(_REMEMBER, 1, key, at, seconds, REMEMBERED, *items)) is not None
 
+    def weight(self, prefix: str, name: str) -> int:
+        """Return the bytes of Redis that an answer takes, its key and the revision beside it included; 0: unknown."""
+        keys = (f"{prefix}:rev", f"{prefix}:{name}")
+        return sum(self._ask(lambda r, key=key: r.memory_usage(key, samples=0)) or 0 for key in keys)
+
     def ping(self) -> bool:
         """Whether Redis answers now."""
         return bool(self._ask(lambda r: r.ping()))
