@@ -13,6 +13,8 @@ from typing import Any
 import schemathesis
 from hypothesis import strategies as st
 
+from recsvc.engine.filters import MAX_DEPTH, MAX_NODES, parse
+from recsvc.errors import InvalidRequest
 from recsvc.foreign import SOURCES
 from recsvc.intake import LATEST, identifier
 
@@ -27,8 +29,9 @@ _SPANS = (("starts_at", "ends_at"), ("available_from", "available_to"))
 def before_call(context: Any, case: Any, kwargs: Any) -> None:
     """Move what is valid by the document to where it can be true. What is not valid stays as it is."""
     if isinstance(case.body, dict):
-        if isinstance(case.body.get("filter"), dict):
-            case.body["filter"] = {}
+        for name in ("match", "filters", "filter"):
+            if name in case.body and _too_large(case.body[name]):
+                case.body[name] = {}
         for start, end in _SPANS:
             if case.body.get(end) is not None and case.body.get(start) is not None:
                 case.body[start] = None
@@ -43,9 +46,21 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
         case.query["source"] = "native"
 
 
+def _too_large(value: Any) -> bool:
+    """Whether a filter has more parts or levels than one may have: no schema can count them."""
+    try:
+        parse(value)
+    except InvalidRequest as error:
+        return f"more than {MAX_NODES}" in error.message or f"deeper than {MAX_DEPTH}" in error.message
+    return False
+
+
 def _placed(case: Any) -> None:
-    """Name a placement that exists where any valid id stands."""
+    """Name a placement that exists where any valid id stands, and no other rule or placement than the path does."""
     body = case.body if isinstance(case.body, dict) else {}
+    for name in ("rule_id", "placement_id"):
+        if _is_id(body.get(name)):
+            body[name] = None  # the path says it
     blocks = body.get("blocks") if isinstance(body.get("blocks"), list) else []
     lines = case.body if isinstance(case.body, list) else []
     for part in (case.query, body, *blocks, *lines):
