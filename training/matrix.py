@@ -73,9 +73,9 @@ def build(log: Log, config: Config, as_of: float | None = None) -> Matrix:
     events = replace(log.events, item_rows=items.astype(np.int32))
     groups, history = collect(customers, of(events, named), decay)
     offsets = np.searchsorted(groups, np.arange(len(customer_codes) + 1))
-    sales = _sales(items, log)
+    sold = sales(items, log)
     extras = _extras(log, customer_codes, item_codes)
-    return Matrix(customer_codes, item_codes, decay, offsets.astype(np.int64), history, *sales, extras)
+    return Matrix(customer_codes, item_codes, decay, offsets.astype(np.int64), history, *sold, extras)
 
 
 def histories(log: Log, matrix: Matrix) -> Matrix:
@@ -171,7 +171,8 @@ def witnesses(log: Log, liked: sparse.csr_matrix, orders: sparse.csr_matrix) -> 
     return sparse.vstack([liked, orders[log.customers[bought][first] < 0]], format="csr")
 
 
-def _sales(items: Array, log: Log) -> tuple[Array, Array, Array]:
+def sales(items: Array, log: Log) -> tuple[Array, Array, Array]:
+    """Return item rows, days and orders net of returns, one for each item and day, by day; one a customer."""
     e = log.events
     days = (e.at // int(DAY)).astype(np.int64)
     # One customer's orders of one item count once a day, so that nobody makes a bestseller alone; so do their returns,

@@ -81,22 +81,47 @@ def train(
     return export(lightgbm.train(settings, data, num_boost_round=TREES))
 
 
-def export(booster: Any) -> dict[str, Array] | None:
-    """Return the arrays of a LightGBM booster, or None when none of its trees splits.
+def grown(
+    features: Array, label: Array, weight: Array, start: Array, settings: dict[str, Any], trees: int, threads: int
+) -> Any:
+    """Return a LightGBM booster of `trees` trees that move the raw score from `start`, (r,) float64, to the labels.
 
     Args:
-        booster: lightgbm.Booster of one output a row.
+        features: (r, f) float32; NaN is missing.
+        settings: LightGBM's, with the seed.
+        threads: of LightGBM; 0 means all cores.
+    """
+    import lightgbm
+
+    fixed = {"num_threads": threads, "deterministic": True, "force_col_wise": True, "verbosity": -1}
+    data = lightgbm.Dataset(features, label.astype(np.int32), weight=weight, init_score=start, params=settings | fixed)
+    return lightgbm.train(settings | fixed, data, num_boost_round=trees)
+
+
+def export(booster: Any) -> dict[str, Array] | None:
+    """Return the arrays of a LightGBM booster, or None when none of its trees splits; see `joined`."""
+    return joined([(booster, 1.0)])
+
+
+def joined(boosters: list[tuple[Any, float]]) -> dict[str, Array] | None:
+    """Return the arrays of a sum of LightGBM boosters, each times a factor, or None when no tree splits.
+
+    Args:
+        boosters: lightgbm.Booster of one output a row, over the same features, and its factor.
 
     Raises:
-        ValueError: it uses what the engine does not do: categories, zero as missing, linear leaves, averaged
+        ValueError: one uses what the engine does not do: categories, zero as missing, linear leaves, averaged
             or too deep trees, several classes, or a threshold that only parts infinity from numbers.
     """
-    model = booster.dump_model()
-    if model["num_tree_per_iteration"] != 1 or model["average_output"]:
-        raise ValueError("export: wanted one sum of trees a row, not classes or an average")
-    if any(tree.get("num_cat") for tree in model["tree_info"]):
-        raise ValueError("export: splits by category are not supported")
-    trees = [tree["tree_structure"] for tree in model["tree_info"]]
+    trees, factors = [], []
+    for booster, factor in boosters:
+        model = booster.dump_model()
+        if model["num_tree_per_iteration"] != 1 or model["average_output"]:
+            raise ValueError("export: wanted one sum of trees a row, not classes or an average")
+        if any(tree.get("num_cat") for tree in model["tree_info"]):
+            raise ValueError("export: splits by category are not supported")
+        trees += [tree["tree_structure"] for tree in model["tree_info"]]
+        factors += [factor] * len(model["tree_info"])
     depth = max((_depth(tree) for tree in trees), default=0)
     if depth == 0:
         return None
@@ -106,10 +131,10 @@ def export(booster: Any) -> dict[str, Array] | None:
     arrays = {
         "forest_columns": np.array([_column(node) for node in levels], np.int64),
         "forest_thresholds": np.array([_threshold(node) for node in levels], np.float32),
-        "forest_leaves": np.array(leaves, np.float64).reshape(len(trees), 2**depth),
-        "forest_gains": booster.feature_importance("gain").astype(np.float64),
+        "forest_leaves": np.array(leaves, np.float64).reshape(len(trees), 2**depth) * np.array(factors)[:, None],
+        "forest_gains": np.sum([one.feature_importance("gain") for one, _ in boosters], axis=0).astype(np.float64),
     }
-    forest.check(arrays, booster.num_feature())
+    forest.check(arrays, boosters[0][0].num_feature())
     return arrays
 
 

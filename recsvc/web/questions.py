@@ -18,7 +18,6 @@ from recsvc.web.schemas import (
     In,
     InteractionBody,
     Limit,
-    Placement,
     Text,
     _whole,
     _whole_schema,
@@ -98,7 +97,9 @@ Some = Annotated[int, Field(ge=1, le=100), _INTEGRAL]
 class Asked(In):
     """What every question may hold, however it is sent."""
 
-    placement: Placement = "home"
+    placement: Id = Field(
+        "home", description="Where it is shown: home, item_page, cart, newsletter, or one that was put."
+    )
     diversity: Diversity = 0.0
     min_relevance: Relevance = 0.0
     explore: Explore = 0.0
@@ -193,6 +194,7 @@ def question(asked: RecommendationsQuery | QuestionBody, exclude: Sequence[str])
         rotation_seconds=asked.rotation_seconds,
         locale=asked.locale,
         channel=asked.channel,
+        said=frozenset(asked.model_fields_set),
     )
 
 

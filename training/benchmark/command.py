@@ -1,4 +1,4 @@
-"""The sub-commands `benchmark top-n` and `benchmark next-basket`."""
+"""The sub-commands `benchmark top-n`, `benchmark next-basket` and `benchmark offers`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from recsvc.settings import configs_folder
-from training.config import load
+from training.config import Config, load
 from training.progress import Progress
 
 if TYPE_CHECKING:  # numpy and pyarrow load only when something is measured
@@ -58,7 +58,27 @@ def build(recipe: Recipe, bars: _Bars) -> typer.Typer:
 
         _measure(lambda: protocols.next_basket(baskets), out, config, seed, recipe, bars)
 
+    @app.command("offers")
+    def offers(out: Out, config: Configuration = None, seed: Seed = None) -> None:
+        """Rank the coupons of each campaign of The Complete Journey for who redeemed one: Recall@5, NDCG@5, P@1."""
+        from training.benchmark import offers_run, report
+
+        report.prepare(out)
+        with bars() as progress:
+            outcome = offers_run.run(_configured(config, seed), progress)
+        offers_run.write(out, outcome)
+        console = Console(width=max(Console().width, _COLUMNS))
+        console.print(offers_run.table(outcome))
+        console.print(offers_run.calibration_table(outcome))
+        for line in offers_run.lines(outcome, out):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+
     return app
+
+
+def _configured(config: Path | None, seed: int | None) -> Config:
+    chosen = load(config or configs_folder() / "training.yaml")
+    return chosen if seed is None else chosen.model_copy(update={"seed": seed})
 
 
 def _measure(
@@ -67,14 +87,11 @@ def _measure(
     from training.benchmark import report
     from training.benchmark.run import run
 
-    chosen = load(config or configs_folder() / "training.yaml")
-    if seed is not None:
-        chosen = chosen.model_copy(update={"seed": seed})
     report.prepare(out)
     with bars() as progress:
         progress.step("reading")
         case = read()
-        outcome = run(case, recipe, chosen, progress)
+        outcome = run(case, recipe, _configured(config, seed), progress)
     report.write(out, outcome, case)
     # What is no terminal counts as 80 columns, in which the numbers would be cut.
     console = Console(width=max(Console().width, _COLUMNS))

@@ -74,21 +74,21 @@ def table(rows: dict[str, Array], chosen: str, case: Case, seed: int) -> dict[st
     names = ("recall", "ndcg") if task.masked else ("recall", "ndcg", "phr")
     scores = [score(one, case.truth, task.item_count, k if task.masked else None) for one in rows.values()]
     values = np.stack([part for one in scores for part in (one.recall, one.ndcg, one.hit)[: len(names)]], axis=1)
-    draws, pairs = _resampled(values, seed), held(task)
+    draws, pairs = resampled(values, seed), held(task)
     best = list(rows).index(chosen) * len(names) + 1
     found = {}
     for row, (name, rankings) in enumerate(rows.items()):
         at = row * len(names)
         found[name] = {
             **{key: value for i, metric in enumerate(names)
-               for key, value in _interval(f"{metric}@{k}", values[:, at + i], draws[:, at + i]).items()},
-            **_interval("lead", values[:, best] - values[:, at + 1], draws[:, best] - draws[:, at + 1]),
+               for key, value in interval(f"{metric}@{k}", values[:, at + i], draws[:, at + i]).items()},
+            **interval("lead", values[:, best] - values[:, at + 1], draws[:, best] - draws[:, at + 1]),
             **{f"{key}@{k}": value for key, value in beside(rankings, task, pairs).items()},
         }  # fmt: skip
     return found
 
 
-def _resampled(values: Array, seed: int) -> Array:
+def resampled(values: Array, seed: int) -> Array:
     """Return (1000, m): means of (c, m) values over customers drawn with replacement, the same for all columns."""
     rng = np.random.default_rng(seed)
     c = len(values)
@@ -102,6 +102,6 @@ def _resampled(values: Array, seed: int) -> Array:
     return np.concatenate(means)
 
 
-def _interval(name: str, values: Array, means: Array) -> dict[str, float]:
+def interval(name: str, values: Array, means: Array) -> dict[str, float]:
     low, high = np.quantile(means, [0.025, 0.975])
     return {name: float(values.mean()), f"{name}_low": float(low), f"{name}_high": float(high)}

@@ -42,9 +42,14 @@ def write(folder: Path, outcome: Outcome, case: Case) -> None:
         "rank": pa.array((places + 1).astype(np.int32)),
         "item_id": case.item_ids.take(outcome.predictions[rows, places]),
     })  # fmt: skip
-    _replace(folder / "predictions.parquet", lambda path: pq.write_table(table, path))
-    text = json.dumps(outcome.summary, indent=2, ensure_ascii=False) + "\n"
-    _replace(folder / "metrics.json", lambda path: path.write_text(text, encoding="utf-8"))
+    replace(folder / "predictions.parquet", lambda path: pq.write_table(table, path))
+    write_summary(folder, outcome.summary)
+
+
+def write_summary(folder: Path, summary: dict[str, Any]) -> None:
+    """Write `metrics.json`, whole or not."""
+    text = json.dumps(summary, indent=2, ensure_ascii=False) + "\n"
+    replace(folder / "metrics.json", lambda path: path.write_text(text, encoding="utf-8"))
 
 
 def table(outcome: Outcome, case: Case) -> Table:
@@ -62,9 +67,9 @@ def table(outcome: Outcome, case: Case) -> Table:
         found.add_column("±", justify="right", no_wrap=True)
     for name, row in outcome.rows.items():
         chosen = name == outcome.chosen
-        cells = [cell for metric in names for cell in _cells(row, f"{metric}@{k}")]
-        cells += ["", ""] if chosen else _cells(row, "lead")
-        found.add_row(f"{name} *" if chosen else name, *cells, style="bold" if chosen else None)
+        shown = [cell for metric in names for cell in cells(row, f"{metric}@{k}")]
+        shown += ["", ""] if chosen else cells(row, "lead")
+        found.add_row(f"{name} *" if chosen else name, *shown, style="bold" if chosen else None)
     return found
 
 
@@ -82,11 +87,12 @@ def lines(outcome: Outcome, case: Case, folder: Path) -> list[str]:
     ]
 
 
-def _cells(row: dict[str, float], name: str) -> list[str]:
+def cells(row: dict[str, float], name: str) -> list[str]:
+    """Return a value and half its interval."""
     return [f"{row[name]:.4f}", f"{(row[f'{name}_high'] - row[f'{name}_low']) / 2:.4f}"]
 
 
-def _replace(path: Path, fill: Callable[[Path], Any]) -> None:
+def replace(path: Path, fill: Callable[[Path], Any]) -> None:
     """Write beside and rename, so a reader never sees half a file."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:

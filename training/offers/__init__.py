@@ -1,0 +1,1 @@
+"""The offer model: learnt from campaigns that have ended, applied by `recsvc.engine.redemption`."""
