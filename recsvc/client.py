@@ -32,6 +32,8 @@ log = logging.getLogger("recsvc.client")
 _WRITE_SECONDS: Final = 10.0
 _LONGEST_REST_SECONDS: Final = 60.0
 _CHUNK: Final = 65536
+# What the key may not, or not so often: the question is as good as before.
+_OF_THE_KEY: Final = (401, 403)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,10 @@ class _Reply:
     status: int
     headers: Mapping[str, str]
     data: bytes
+
+
+class _Refused(Exception):
+    """The service answered that the question itself is wrong."""
 
 
 class Client:
@@ -107,19 +113,19 @@ class Client:
 
     def recommendations(self, customer_id: str, placement: str = "home", **asked: Any) -> Listed:
         """Return a customer's list; `asked`: any parameter of the endpoint, as limit=5, exclude=["a", "b"]."""
-        return self.get(f"/v1/customers/{quote(customer_id, safe='')}/recommendations", placement=placement, **asked)
+        return self.get(f"/v1/customers/{_id(customer_id)}/recommendations", placement=placement, **asked)
 
     def buy_again(self, customer_id: str, **asked: Any) -> Listed:
         """Return what a customer is likely to buy again."""
-        return self.get(f"/v1/customers/{quote(customer_id, safe='')}/buy-again", **asked)
+        return self.get(f"/v1/customers/{_id(customer_id)}/buy-again", **asked)
 
     def similar(self, item_id: str, **asked: Any) -> Listed:
         """Return items like one."""
-        return self.get(f"/v1/items/{quote(item_id, safe='')}/similar", **asked)
+        return self.get(f"/v1/items/{_id(item_id)}/similar", **asked)
 
     def bought_together(self, item_id: str, **asked: Any) -> Listed:
         """Return what goes with an item."""
-        return self.get(f"/v1/items/{quote(item_id, safe='')}/bought-together", **asked)
+        return self.get(f"/v1/items/{_id(item_id)}/bought-together", **asked)
 
     def rank(self, customer_id: str, items: Sequence[str], limit: int = 1000) -> Listed:
         """Return items, as those of a search, in a customer's order; as they were given when none comes."""
@@ -130,8 +136,12 @@ class Client:
         return replace(listed, items=[{"item_id": one, "slot": n} for n, one in enumerate(items[:limit], 1)])
 
     def get(self, path: str, **asked: Any) -> Listed:
-        """Return the list at a path, as `/v1/bestsellers`; parameters that are None are left out."""
-        given = {name: value for name, value in asked.items() if value is not None}
+        """Return the list at a path, as `/v1/bestsellers`; parameters that are None are left out, an object, as a
+        filter, is written as JSON."""
+        given = {
+            name: json.dumps(value) if isinstance(value, Mapping) else value
+            for name, value in asked.items() if value is not None
+        }  # fmt: skip
         return self._list("GET", f"{path}?{urlencode(given, doseq=True)}" if given else path, b"")
 
     def post(self, path: str, body: Mapping[str, Any]) -> Listed:
@@ -146,7 +156,7 @@ class Client:
         `outbox.dropped` counts these, `outbox.rejected` what the service refused.
         """
         one = {"interaction_id": uuid.uuid4().hex, "occurred_at": datetime.now(UTC).isoformat(), **interaction}
-        return str(one["interaction_id"]) if self.outbox.put(json.dumps(one).encode()) else None
+        return str(one["interaction_id"]) if self.outbox.put(json.dumps(one, default=_plain).encode()) else None
 
     def flush(self, seconds: float = 10.0) -> bool:
         """Send what was tracked now, and wait for the service to acknowledge it. Whether it did so in time."""
@@ -173,6 +183,8 @@ class Client:
             reply = self._ask(method, target, body, headers)
             data = good.data if reply.status == 304 and good is not None else reply.data
             listed = _listed(data, reply.headers.get("X-Exposure-Id", ""))
+        except _Refused as error:  # asked again it is refused again: what was good for it once is no answer now
+            return self._instead(None, str(error))
         except (OSError, ValueError) as error:
             return self._instead(good, str(error) or type(error).__name__)
         with self._lock:
@@ -192,7 +204,7 @@ class Client:
         """Return a good reply within the deadline, asking a second time where the first broke or was a 5xx.
 
         Raises:
-            OSError: there is none.
+            _Refused: the question is wrong. OSError: there is none.
         """
         ends_at, problem = time.monotonic() + self._deadline, "no answer in time"
         for _ in range(2):
@@ -206,9 +218,11 @@ class Client:
                 continue
             if reply.status in {200, 304}:
                 return reply
-            problem = f"status {reply.status}"
-            if reply.status < 500 and reply.status != 429:
+            problem = _said(reply)
+            if reply.status in _OF_THE_KEY:
                 break
+            if reply.status < 500 and reply.status != 429:
+                raise _Refused(problem)
         raise OSError(problem)
 
     def _send(self, method: str, target: str, body: bytes, headers: dict[str, str], ends_at: float) -> _Reply:
@@ -262,6 +276,24 @@ def _read(found: urllib3.BaseHTTPResponse, ends_at: float) -> bytes:
     except BaseException:
         found.close()
         raise
+
+
+def _id(given: object) -> str:
+    """Return an id as a part of a path; a number, as databases give them, is its text."""
+    return quote(str(given), safe="")
+
+
+def _plain(value: object) -> str:
+    """Return what JSON has no word for as text, a moment as RFC 3339."""
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _said(reply: _Reply) -> str:
+    """Return what the service said was wrong."""
+    try:
+        return f"status {reply.status}: {json.loads(reply.data)['detail']}"
+    except (ValueError, KeyError, TypeError):
+        return f"status {reply.status}"
 
 
 def _listed(data: bytes, exposure_id: str, problem: str = "") -> Listed:

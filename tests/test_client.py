@@ -94,7 +94,13 @@ def test_nobody_there_is_no_exception_and_takes_no_time(shop_of: Any) -> None:
 def test_what_is_refused_is_said_and_not_asked_twice(place: Place, serve: Any, shop_of: Any) -> None:
     service = serve()
     client = shop_of(service)
-    assert "400" in client.recommendations("c3", limit=1000).problem
+    assert "400: limit: " in client.recommendations("c3", limit=1000).problem
+    # Another's id may be a number; a filter is an object. And what is no more has no last good list.
+    assert not client.recommendations(3, filter={"brand": {"in": ["tea"]}}).problem  # type: ignore[arg-type]
+    assert client.similar("new-00").items
+    assert service.ask("DELETE", "/v1/items/new-00")[0] == 200
+    until(lambda: "404" in client.similar("new-00").problem)
+    assert client.similar("new-00").items == []
     stranger = Client(service.url, "rk_no_key")
     assert "401" in stranger.recommendations("c3").problem
 

@@ -24,9 +24,9 @@ def rank(shop: Shop, customer_id: str, items: Sequence[str], limit: int) -> Answ
     """Return the items that may be shown in the order of a customer, and which were not ranked and why.
 
     An item given twice counts once. Equal scores keep the caller's order. What the model does not know, as an item
-    written since, has the mean score of the others of its narrowest category, 0 where there are none. For somebody
-    without a history the order is that of what sells; without a model it is the caller's. A sensitive item is ranked:
-    the caller, not we, brought it up.
+    written since, has the mean score of the others of its narrowest category, 0 where there are none. What a customer
+    turned down stands last. For somebody without a history the order is that of what sells; without a model it is the
+    caller's. A sensitive item is ranked: the caller, not we, brought it up.
     """
     snapshot, now = at_hand(shop)
     given = list(dict.fromkeys(items))
@@ -59,6 +59,8 @@ def _ordered(snapshot: Snapshot, known: Known | None, items: list[str]) -> list[
     found = [one for one in items if one in model.rows]
     rows = np.array([model.rows[one] for one in found], np.int64)
     scores = lists.scored(model, known.history, rows)
+    unwanted = np.isin(rows, known.history.item_rows[known.history.unwanted])
+    scores = np.where(unwanted, np.minimum(scores, 0.0), scores)
     order = np.argsort(-scores, kind="stable")
     ranked = [(found[at], round(float(scores[at]), 6)) for at in order.tolist()]
     fresh = [one for one in items if one not in model.rows]

@@ -74,6 +74,14 @@ def test_a_ranking_follows_what_happened_and_without_a_history_what_sells(client
         assert found["source"] == "live" and found["items"][0]["item_id"].split("-")[0] == liked.split("-")[0]
 
 
+def test_what_was_turned_down_is_ranked_last(client: Any) -> None:
+    asked = {"customer_id": "c3", "items": [f"coffee-{n:02}" for n in range(10)]}
+    first = _ask(client, "/v1/rank", asked).json["items"][0]["item_id"]
+    _post(client, "c3", "dislike", first)
+    found = _ask(client, "/v1/rank", asked).json["items"]
+    assert len(found) == 10 and found[-1]["item_id"] == first and found[-1]["score"] <= 0
+
+
 def test_what_cannot_be_shown_leaves_the_ranking_at_once(client: Any) -> None:
     _change(client, "tea-07", stock=0)
     found = _ask(client, "/v1/rank", {"customer_id": "c3", "items": ["tea-07"]}).json
