@@ -221,8 +221,8 @@ def test_the_example_of_the_readme_runs(place: Place, serve: Any) -> None:
     variables = {**os.environ, "RECSVC_KEY": place.key}
     done = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=True)
     assert len(done.stdout.splitlines()) == 5 and not done.stderr
-    status, _, found = service.ask("GET", "/v1/customers/42/recommendations")
-    assert status == 200 and found["source"] == "live"  # the view counted
+    # The view counted; another worker may answer from before it for half a second.
+    until(lambda: service.ask("GET", "/v1/customers/42/recommendations")[2]["source"] == "live")
 
 
 def test_the_client_brings_nothing_of_the_service_with_it() -> None:
