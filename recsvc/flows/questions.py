@@ -28,7 +28,7 @@ class Question:
 
     exclude: item ids. wanted: the filter of items, None for all.
     fields: what of each item is told; all of `SHOWN` when empty. max_per: (brand or category, how many) at most; of a
-    category, the narrowest of an item counts.
+    category, the narrowest of an item counts. explain: whether each item tells what every generator gave it.
     """
 
     placement: str = "home"
@@ -45,6 +45,7 @@ class Question:
     rotation_seconds: int = ROTATION_SECONDS
     locale: str | None = None
     channel: str | None = None
+    explain: bool = False
 
     def ask(self, customer_id: str | None, keep: bool = True) -> Ask:
         """Return this question as it is answered and kept. keep: whether nothing else went into the answer."""
