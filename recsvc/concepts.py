@@ -100,6 +100,7 @@ class Generator(StrEnum):
     REPEAT = "repeat"
     POPULARITY = "popularity"
     SESSION = "session"
+    RULE = "rule"
 
 
 GENERATORS: Final[tuple[Generator, ...]] = tuple(Generator)

@@ -20,6 +20,8 @@ from typing import Final
 _PR_SET_PDEATHSIG: Final = 1
 # Loaded once and before any fork: loading a library in a child between fork and exec can hang.
 _LIBC: Final = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+# In the home folder: held by the service that runs there; holds where its server listens.
+LOCK: Final = "serve.lock"
 _BINARIES: Final = ("valkey-server", "redis-server")
 
 
@@ -53,6 +55,14 @@ def start(server: Path, socket: Path, megabytes: int) -> subprocess.Popen[bytes]
         preexec_fn=die_with_parent(signal.SIGKILL),  # noqa: PLW1509 the supervisor has one thread
         start_new_session=True,
     )  # fmt: skip
+
+
+def serving_at(home: Path) -> str | None:
+    """Return the URL of the server that `recsvc serve` runs for a home folder, None when none is known."""
+    try:
+        return (home / LOCK).read_text().strip() or None
+    except OSError:
+        return None
 
 
 def die_with_parent(death: signal.Signals) -> Callable[[], None]:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 import typer
 from rich.console import Console
 
-from recsvc.cli import demo, doctor, exposures, imports, keys, serve, smoke, validate
+from recsvc.cli import demo, doctor, exposures, imports, keys, serve, smoke, validate, warm
 from recsvc.errors import RecsvcError
 from recsvc.store import opening
 
@@ -18,6 +18,7 @@ app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 app.command("smoke")(smoke.smoke)
+app.command("warm")(warm.warm)
 app.command("validate")(validate.validate)
 app.command("exposures")(exposures.exposures)
 app.add_typer(imports.app, name="import")

@@ -64,13 +64,14 @@ def run(settings: Settings, when_ready: Callable[[], object]) -> int:
     environment = {**os.environ, **_variables(settings)}
     # A short path: a Unix socket's may have 108 bytes, and a home folder may lie deep in a tree.
     _sweep()
-    with _alone(settings), tempfile.TemporaryDirectory(prefix=f"recsvc-{os.getpid()}-") as folder:
+    with _alone(settings) as note, tempfile.TemporaryDirectory(prefix=f"recsvc-{os.getpid()}-") as folder:
         environment["PROMETHEUS_MULTIPROC_DIR"] = f"{folder}/counters"
         mark = Path(folder) / "ending"
         environment[health.ENDING] = str(mark)
         redis = Redis(settings, Path(folder) / "redis.sock")
         if redis.url:
             environment["RECSVC_REDIS_URL"] = redis.url
+            note(redis.url)
         server = _gunicorn(settings, environment)
         try:
             return _supervise(server, redis, Ending(server, mark, settings.drain_seconds), settings, when_ready)
@@ -82,22 +83,29 @@ def run(settings: Settings, when_ready: Callable[[], object]) -> int:
 
 
 @contextmanager
-def _alone(settings: Settings) -> Iterator[None]:
+def _alone(settings: Settings) -> Iterator[Callable[[str], object]]:
     """Hold the home folder while its cache is our own: two services with a Redis each would not hear of each other.
+    Yields what notes there where that Redis listens, for `recsvc warm`.
 
     Raises:
         InvalidRequest: another service holds it.
     """
     if settings.redis_url:
-        yield
+        yield lambda _url: None
         return
-    with (settings.home / "serve.lock").open("w") as file:
+    with (settings.home / embedded.LOCK).open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             why = "runs another service; share a Redis by RECSVC_REDIS_URL, or name another folder"
             raise InvalidRequest(f"RECSVC_HOME: {settings.home} {why}") from None
-        yield
+
+        def note(url: str) -> None:
+            file.truncate(0)
+            file.write(url)
+            file.flush()
+
+        yield note
 
 
 def _sweep() -> None:

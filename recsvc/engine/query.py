@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 
 from recsvc.artifact import Array
+from recsvc.engine.rules import Plan
 
 # How many candidates are made where anything but their score counts, and how many will do where they are at hand.
 # Never as many as the page needs: else page 2 would not go on where page 1 ended.
@@ -26,6 +27,7 @@ class Query:
     caps: (trait, how many) at most of each brand or category; `parent`, 1 is one slot for all variants.
     explore: 0 to 1, the share of slots that is filled by chance.
     penalty: (n,) float32 in [0, 1], the part of an item's relevance that is taken away; None for nothing.
+    plan: what the rules of the placement make of it; what it allows is in `among`.
     """
 
     limit: int
@@ -37,6 +39,7 @@ class Query:
     caps: tuple[tuple[str, int], ...] = ()
     explore: float = 0.0
     penalty: Array | None = None
+    plan: Plan = field(default_factory=Plan)
 
     @property
     def last(self) -> int:
@@ -46,7 +49,8 @@ class Query:
     @property
     def plain(self) -> bool:
         """Whether the slots are simply the best items in order."""
-        return not (self.caps or self.diversity or self.min_relevance or self.explore or self.penalty is not None)
+        moved = self.caps or self.diversity or self.min_relevance or self.explore or self.plan.reorders
+        return not moved and self.penalty is None
 
     @property
     def depth(self) -> int:

@@ -11,14 +11,19 @@ that a boost always lifts and nothing changes its sign. Rules stand in order of 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from recsvc.artifact import Array
+from recsvc.concepts import GENERATORS, Generator, Reason
 from recsvc.engine import filters
+from recsvc.engine.eligibility import Shelf
 from recsvc.engine.filters import Filter
+from recsvc.engine.lists import Listed
+from recsvc.engine.reasons import CODE, Reasons
 from recsvc.engine.traits import Item, Traits
 
 # Beyond this many items that changed, all are looked at anew at once.
@@ -78,13 +83,15 @@ class Rulebook:
     """All rules that have not ended, in order, and what they make of each placement now.
 
     plans: by placement; under None what holds where a placement has nothing of its own. until: epoch seconds at which
-    a rule starts or ends; infinity when none will.
+    a rule starts or ends; infinity when none will. mark: another number where lists may come out otherwise; 0 without
+    any rules.
     """
 
     matched: tuple[Matched, ...] = ()
     filtered: Mapping[str, tuple[Filter, Array]] | None = None
     plans: Mapping[str | None, Plan] | None = None
     until: float = np.inf
+    mark: int = 0
 
     def plan(self, placement: str) -> Plan:
         """Return what holds in a placement."""
@@ -139,15 +146,36 @@ def at(old: Rulebook, now: float) -> Rulebook:
     return replace(old, plans=plans, until=min(edges, default=np.inf))
 
 
-def weighted_order(scores: Array, factors: Array) -> tuple[Array, Array]:
-    """Return (r,) positions and (r,) float32 scores of candidates after boosts and buries; ties keep their order.
+def marked(book: Rulebook, shelf: Shelf, settings: str) -> Rulebook:
+    """Return the book with its mark, which is the same in every process that has the same rules, items and moment.
 
     Args:
-        scores: (r,) best first. factors: (r,) > 0.
+        shelf: what may be shown; a pin counts only with what it can bring up.
+        settings: those of the placements, as text.
     """
-    fresh = np.where(scores > 0, scores * factors, scores / factors).astype(np.float32)
-    order = np.argsort(-fresh, kind="stable")
-    return order, fresh[order]
+    if not book.matched and not settings:
+        return replace(book, mark=0)
+    digest = hashlib.blake2b(settings.encode(), digest_size=6)
+    for placement in sorted(book.plans or {}, key=lambda name: (name is not None, name)):
+        plan = book.plan(placement or "")
+        for one in plan.rules:
+            items = one.items & shelf.public if one.rule.action == "pin" else one.items
+            digest.update(repr((placement, replace(one.rule, match=filters.EVERYTHING))).encode())
+            digest.update(np.packbits(items).tobytes())
+        if plan.filtered is not None:
+            digest.update(np.packbits(plan.filtered).tobytes())
+    return replace(book, mark=int.from_bytes(digest.digest(), "big"))
+
+
+def weighted(listed: Listed, plan: Plan, pool: int) -> Listed:
+    """Return candidates after boosts and buries; ties keep their order, and who is not among the first `pool` stays
+    behind those."""
+    if plan.factors is None:
+        return listed
+    factors = plan.factors[listed.rows]
+    scores = np.where(listed.scores > 0, listed.scores * factors, listed.scores / factors).astype(np.float32)
+    behind = np.arange(len(scores)) >= pool
+    return replace(listed, scores=scores).take(np.lexsort((-scores, behind)))
 
 
 def pinned(plan: Plan, rows: Array, may: Array, by_popularity: Array) -> dict[int, int]:
@@ -173,21 +201,67 @@ def pinned(plan: Plan, rows: Array, may: Array, by_popularity: Array) -> dict[in
     return found
 
 
-def slotted(pins: Mapping[int, int], count: int, last: int) -> list[int]:
-    """Return who stands in slots 1 to `last`: positions of a list of `count` without the pinned, and −slot for a pin.
+def placed(found: Listed, pins: Mapping[int, int], candidates: Listed, page: slice) -> Listed:
+    """Return a page of a list with the pinned items in their slots.
 
-    Where the list is too short to reach a pin's slot, the pin stands behind what there is.
+    Where the list is too short to reach a pin's slot, the pin stands behind what there is. An item that no generator
+    proposed has the score 0 and the reason `promoted`; one that was keeps its own.
+
+    Args:
+        found: slots 1 to the last of the page, or all there are, without the pinned.
+        pins: slot → item row.
+        candidates: all of them, with the pinned.
     """
-    waiting = sorted(pins)
+    slots = sorted(pins)
+    order = _slotted(slots, len(found.rows), page.stop)
+    joined = _joined(found, _promoted([pins[slot] for slot in slots], candidates))
+    return joined.take(np.array(order[page], np.int64))
+
+
+def _slotted(slots: list[int], count: int, last: int) -> list[int]:
+    """Return who stands in slots 1 to `last`: 0 to count − 1 of the list, and from `count` on the pinned."""
     found: list[int] = []
-    at = 0
-    while len(found) < last and (at < count or waiting):
-        if waiting and (waiting[0] <= len(found) + 1 or at == count):
-            found.append(-waiting.pop(0))
+    at = pin = 0
+    while len(found) < last and (at < count or pin < len(slots)):
+        if pin < len(slots) and (slots[pin] <= len(found) + 1 or at == count):
+            found.append(count + pin)
+            pin += 1
         else:
             found.append(at)
             at += 1
     return found
+
+
+def _promoted(rows: list[int], candidates: Listed) -> Listed:
+    """Return items as their generator proposed them, else as the rule brings them up."""
+    place = {row: at for at, row in enumerate(candidates.rows.tolist())}
+    p = len(rows)
+    fresh = Listed(
+        np.array(rows, np.int32), np.zeros(p, np.float32),
+        Reasons(
+            np.full(p, GENERATORS.index(Generator.RULE), np.uint8), np.full(p, CODE[Reason.PROMOTED], np.uint8),
+            np.full(p, -1, np.int32), np.ones(p, np.float32),
+        ),
+    )  # fmt: skip
+    both = _joined(candidates, fresh)
+    return both.take(np.array([place.get(row, len(candidates.rows) + at) for at, row in enumerate(rows)], np.int64))
+
+
+def _joined(one: Listed, other: Listed) -> Listed:
+    """Return two lists, one behind the other; where one of them knows of chance, the other left nothing to it."""
+
+    def both(a: Array, b: Array) -> Array:
+        return np.concatenate([a, b])
+
+    r, s = one.reasons, other.reasons
+    chances = one.propensities
+    if chances is not None:
+        chances = both(chances, np.ones(len(other.rows)))
+    return Listed(
+        both(one.rows, other.rows), both(one.scores, other.scores),
+        Reasons(both(r.generators, s.generators), both(r.codes, s.codes), both(r.cited, s.cited),
+                both(r.shares, s.shares)), chances,
+    )  # fmt: skip
 
 
 def _plan(active: list[Matched], placement: str | None, filtered: Array | None) -> Plan:

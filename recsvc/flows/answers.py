@@ -21,7 +21,7 @@ from recsvc.engine import filters
 from recsvc.engine.eligibility import Shelf
 from recsvc.engine.filters import Filter
 from recsvc.engine.model import Model
-from recsvc.flows import cached, replies, stamps, texts
+from recsvc.flows import cached, replies, rulebooks, stamps, texts
 from recsvc.flows.cached import Look
 from recsvc.flows.current import Snapshot
 from recsvc.flows.customers import Known
@@ -174,6 +174,9 @@ def without_model(shop: Shop, snapshot: Snapshot, now: float, ask: Ask) -> tuple
         ranked = [(item_id, count) for item_id, count in known.items() if item_id in catalogue]
         ranked += [(item_id, 0) for item_id in catalogue if item_id not in known]
     reason = {"code": Reason.FALLBACK.value, "item_id": None, "share": 1.0, "text": texts.say(Reason.FALLBACK)}
+    wanted = rulebooks.through(snapshot.state.rules, ask.placement, now)
+    if ask.wanted is not None:
+        wanted = Filter("all", parts=(wanted, ask.wanted))
     items: list[dict[str, Any]] = []
     for item_id, count in ranked:
         one = catalogue[item_id]
@@ -181,7 +184,7 @@ def without_model(shop: Shop, snapshot: Snapshot, now: float, ask: Ask) -> tuple
             break
         if one.sensitive or item_id in ask.exclude or item_id == ask.item_id or not may_show(one, now):
             continue
-        if ask.wanted is not None and not filters.matches(ask.wanted, one):
+        if not filters.matches(wanted, one):
             continue
         if ask.category is None or ask.category in one.categories:
             items.append(replies.item(snapshot, item_id, float(count), Generator.POPULARITY.value, dict(reason)))

@@ -8,8 +8,9 @@ from typing import Any
 
 from recsvc import metrics
 from recsvc.errors import RecsvcError
-from recsvc.flows import customers, exposures, lists, replies
+from recsvc.flows import customers, exposures, lists, placements, replies
 from recsvc.flows.answers import View, at_hand, without_model
+from recsvc.flows.current import Snapshot
 from recsvc.flows.questions import Question
 from recsvc.flows.shop import Shop
 
@@ -30,7 +31,7 @@ def lines(shop: Shop, asked: Iterable[Line]) -> Iterator[bytes]:
         view = None
         if snapshot.model is not None and snapshot.shelf is not None:
             view = View(shop, snapshot, snapshot.model, snapshot.shelf, now)
-        for one in chunk:
+        for one in (_settled(snapshot, line) for line in chunk):
             if isinstance(one, RecsvcError):
                 error = {"code": next(iter(one.fields), "body"), "message": one.message}
                 found.append(replies.encode({"index": place, "error": error}))
@@ -46,6 +47,15 @@ def lines(shop: Shop, asked: Iterable[Line]) -> Iterator[bytes]:
                 found.append(body)
             place += 1
         yield b"".join(body + b"\n" for body in found)
+
+
+def _settled(snapshot: Snapshot, line: Line) -> Line:
+    if isinstance(line, RecsvcError):
+        return line
+    try:
+        return line[0], placements.settled(snapshot, line[1])
+    except RecsvcError as error:
+        return error
 
 
 def _reply(view: View, customer_id: str | None, question: Question) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from recsvc import metrics
-from recsvc.flows import customers, lists, replies
+from recsvc.flows import customers, lists, placements, replies
 from recsvc.flows.answers import View, at_hand, without_model
 from recsvc.flows.customers import Event
 from recsvc.flows.questions import Question
@@ -23,8 +23,12 @@ def page(
     Args:
         distinct: whether an item stands on the page once; then it stands in the first block that has it.
         doing: as in `lists.recommendations`.
+
+    Raises:
+        InvalidRequest: a placement that does not exist.
     """
     snapshot, now = at_hand(shop)
+    blocks = [placements.settled(snapshot, block, f"blocks.{at}.placement") for at, block in enumerate(blocks)]
     made: list[dict[str, Any]] = []
     shown: tuple[str, ...] = ()
     degraded: tuple[str, ...] = ("database",) if snapshot.state.copied else ()

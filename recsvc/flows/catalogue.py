@@ -36,11 +36,11 @@ def put(shop: Shop, noun: str, rows: list[Fields], refused: list[Fields], replay
     Raises:
         Unavailable: nothing was kept. Conflict: the idempotency key was used with another body.
     """
-    stored, now = [_stored(one) for one in rows], shop.clock()
+    given, now = [stored(one) for one in rows], shop.clock()
 
     def write(connection: sa.Connection) -> Receipt:
-        catalogue.put(connection, TABLES[noun], _dated(connection, stored, now) if noun == "items" else stored)
-        return Receipt(len(stored), 0, refused)
+        catalogue.put(connection, TABLES[noun], _dated(connection, given, now) if noun == "items" else given)
+        return Receipt(len(given), 0, refused)
 
     receipt = once(shop, write, replay, Receipt)
     shop.current.refresh(shop.clock())
@@ -61,7 +61,7 @@ def patch(
         before = catalogue.get(connection, TABLES[noun], row_id)
         if before is None:
             raise _missing(noun, row_id)
-        catalogue.put(connection, TABLES[noun], [_stored(check(shown(before)))])
+        catalogue.put(connection, TABLES[noun], [stored(check(shown(before)))])
         return catalogue.get(connection, TABLES[noun], row_id) or {}
 
     found = once(shop, write, replay, Fields)
@@ -75,7 +75,7 @@ def get(shop: Shop, noun: str, row_id: str) -> Fields:
     Raises:
         NotFound: no such row. Unavailable: the database is away.
     """
-    with _looking(shop, None) as connection:
+    with looking(shop, None) as connection:
         found = catalogue.get(connection, TABLES[noun], row_id)
     if found is None:
         raise _missing(noun, row_id)
@@ -88,7 +88,7 @@ def page(shop: Shop, noun: str, cursor: str | None, limit: int) -> Fields:
     Raises:
         Unavailable: the database is away.
     """
-    with _looking(shop, PAGE_SECONDS) as connection:
+    with looking(shop, PAGE_SECONDS) as connection:
         rows = catalogue.page(connection, TABLES[noun], cursor, limit + 1)
     following = rows[limit - 1][KEYS[noun]] if len(rows) > limit else None
     return {noun: [shown(row) for row in rows[:limit]], "cursor": following}
@@ -112,7 +112,12 @@ def delete(shop: Shop, noun: str, row_id: str, replay: Replay | None = None) -> 
 
 
 @contextmanager
-def _looking(shop: Shop, seconds: float | None) -> Iterator[sa.Connection]:
+def looking(shop: Shop, seconds: float | None) -> Iterator[sa.Connection]:
+    """Yield a connection for a look. seconds: as in `reading`.
+
+    Raises:
+        Unavailable: the database is away.
+    """
     if shop.current.snapshot.state.copied:
         raise Unavailable("the database has not answered since this worker started; try again")
     try:
@@ -130,7 +135,8 @@ def shown(row: Fields) -> Fields:
     }
 
 
-def _stored(row: Fields) -> Fields:
+def stored(row: Fields) -> Fields:
+    """Return a row as the store takes it: times as microseconds."""
     return {
         name: round(value.timestamp() * MICROSECONDS) if isinstance(value, datetime) else value
         for name, value in row.items()

@@ -224,6 +224,7 @@ def _build(state: State, model: Model, now: float) -> Snapshot:
     book = rulebooks.book(state.rules, known, now)
     fresh = newcomers.of(catalogue, model, now)
     shelf = _shelf(availability, model, min(book.until, fresh.until), now)
+    book = rules.marked(book, shelf, _settings(state))
     # One list for nobody: the first reader of a mapped file pays for its pages, and that shall be no customer.
     lists.personal(model, EMPTY, shelf, np.empty(0, np.int64), 1)
     changes = live.changes(catalogue, model.item_ids)
@@ -254,6 +255,7 @@ def _renew(old: Snapshot, state: State, now: float) -> Snapshot:
         rulebook = rulebooks.book(state.rules, known_traits, now)
     fresh = newcomers.renewed(old.newcomers, new, model, now)
     shelf = _shelf(fresh_availability, model, min(rulebook.until, fresh.until), now)
+    rulebook = rules.marked(rulebook, shelf, _settings(state))
     return Snapshot(
         state, model, shelf, offer_book, fresh_availability, known_traits, _changes(old, new, ids), rulebook, fresh
     )
@@ -280,9 +282,14 @@ def _turned(old: Snapshot, state: State, now: float) -> Snapshot:
     fresh = old.newcomers if now < old.newcomers.until else newcomers.of(old.catalogue, old.model, now)
     if now >= shelf.until or rulebook is not old.rules:
         shelf = _shelf(old.availability, old.model, min(rulebook.until, fresh.until), now)
+        rulebook = rules.marked(rulebook, shelf, _settings(state))
     if state is old.state and shelf is old.shelf:
         return old
     return replace(old, state=state, shelf=shelf, rules=rulebook, newcomers=fresh)
+
+
+def _settings(state: State) -> str:
+    return repr([tuple(row) for row in state.rules.placements.values()]) if state.rules.placements else ""
 
 
 def _shelf(availability: eligibility.Availability, model: Model, until: float, now: float) -> Shelf:

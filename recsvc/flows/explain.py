@@ -20,7 +20,7 @@ from recsvc.engine.arrange import relevance
 from recsvc.engine.history import DAY, History
 from recsvc.engine.lists import Listed
 from recsvc.engine.query import Query
-from recsvc.flows import customers, lists, questions, replies
+from recsvc.flows import customers, lists, placements, questions, replies
 from recsvc.flows.answers import View
 from recsvc.flows.current import Snapshot
 from recsvc.flows.customers import Known
@@ -38,9 +38,13 @@ _GIVEN_BACK: Final = ("return", "refund", "cancel")
 
 def explain(shop: Shop, customer_id: str, item_id: str, placement: str, limit: int) -> Fields:
     """Return why a customer sees an item among the first `limit` of a placement, or every ground why not, the decisive
-    one first. Reading it records no exposure and keeps nothing."""
+    one first. Reading it records no exposure and keeps nothing.
+
+    Raises:
+        InvalidRequest: a placement that does not exist.
+    """
     snapshot, now = shop.current.settle(shop.clock()), shop.clock()
-    question = Question(placement=placement, limit=limit)
+    question = placements.settled(snapshot, Question(placement=placement, limit=limit))
     reply: Fields = {
         "customer_id": customer_id, "item_id": item_id, "placement": placement, "model_version": None,
         "generated_at": replies.moment(now), "source": "fallback", "fallback": "bestsellers", "shown": False,

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from recsvc.concepts import BLENDED, Source
-from recsvc.engine import lists
+from recsvc.engine import lists, rules
 from recsvc.engine.arrange import arrange, relevance
 from recsvc.engine.lists import Listed
 from recsvc.engine.query import ENOUGH, POOL, Query
-from recsvc.flows import customers, ladder, newcomers, questions, replies, rotation
+from recsvc.flows import customers, ladder, newcomers, placements, questions, replies, rotation
 from recsvc.flows.answers import View, answer
 from recsvc.flows.customers import Event, Known
 from recsvc.flows.ladder import Foot
@@ -28,7 +28,11 @@ def recommendations(shop: Shop, customer_id: str | None, question: Question, doi
 
     Args:
         doing: what they did that nobody has stored; it counts for this answer only.
+
+    Raises:
+        InvalidRequest: a placement that does not exist.
     """
+    question = placements.settled(shop.current.snapshot, question)
 
     def make(view: View) -> tuple[dict[str, Any], Known]:
         known = customers.look_up(shop.engine, view.snapshot, customer_id, view.now, doing)
@@ -42,7 +46,8 @@ def composed(view: View, known: Known, customer_id: str | None, question: Questi
     fresh = _fresh(view, known, question)
     before, places = newcomers.slots(len(fresh), question.offset, question.offset + question.limit)
     inner = replace(question, offset=question.offset - before, limit=question.limit - len(places))
-    asked = replace(questions.query(view, inner), penalty=rotation.penalty(view, customer_id, question))
+    asked = placements.planned(view, question.placement, questions.query(view, inner))
+    asked = replace(asked, penalty=rotation.penalty(view, customer_id, question))
     chosen = _choose(view, known, customer_id, asked)
     listed = _arranged(view, chosen, asked, known, customer_id)
     if chosen.at_hand and len(listed.rows) < asked.limit and relevance(chosen.listed.scores)[-1] >= asked.min_relevance:
@@ -73,21 +78,22 @@ def _explain(view: View, known: Known, listed: Listed, items: list[dict[str, Any
 def standing(view: View, known: Known, customer_id: str | None, question: Question) -> tuple[Listed, Listed, Query]:
     """Return the candidates of a question, the slots they take, and what was asked: for saying why an item is shown or
     not."""
-    asked = questions.query(view, question)
+    asked = placements.planned(view, question.placement, questions.query(view, question))
     chosen = _choose(view, known, customer_id, asked, at_hand=False)
-    return chosen.listed, _arranged(view, chosen, asked, known, customer_id), asked
+    listed = rules.weighted(chosen.listed, asked.plan, chosen.pool)
+    return listed, _arranged(view, chosen, asked, known, customer_id), asked
 
 
 def _fresh(view: View, known: Known, question: Question) -> list[tuple[str, float]]:
     """Return the newcomers that have a slot in a list, and how near they are. None where a cap, a least relevance or a
     pin says what may stand in a slot, and none for somebody of whom nothing is known."""
-    found, rules = view.snapshot.newcomers, view.snapshot.rules
-    strict = question.max_per or question.min_relevance or rules.plan(question.placement).pins
+    found, book = view.snapshot.newcomers, view.snapshot.rules
+    strict = question.max_per or question.min_relevance or book.plan(question.placement).pins
     if not found.items or strict or not known.history.liked.any():
         return []
     taste = newcomers.taste(view.snapshot.catalogue, view.model, known.history)
     exclude = {*question.exclude, *known.beyond}
-    return newcomers.chosen(found, taste, question.wanted, exclude, rules, question.placement)
+    return newcomers.chosen(found, taste, question.wanted, exclude, book, question.placement)
 
 
 def _seed(view: View, known: Known, customer_id: str | None) -> int:
@@ -98,11 +104,33 @@ def _seed(view: View, known: Known, customer_id: str | None) -> int:
 
 
 def _arranged(view: View, chosen: _Chosen, asked: Query, known: Known, customer_id: str | None) -> Listed:
+    """Return the page that is asked for, as the rules of the placement have it."""
     if asked.plain:
         return chosen.listed.take(np.arange(asked.offset, min(asked.last, len(chosen.listed.rows))))
-    seed = _seed(view, known, customer_id) if asked.explore else 0
-    traits = questions.traits(view, chosen.listed, asked)
-    return arrange(chosen.listed, asked, traits, np.random.default_rng(seed), chosen.pool)
+    listed, pool = rules.weighted(chosen.listed, asked.plan, chosen.pool), chosen.pool
+    rng = np.random.default_rng(_seed(view, known, customer_id) if asked.explore else 0)
+    pins: dict[int, int] = {}
+    if asked.plan.pins:
+        pins = rules.pinned(asked.plan, listed.rows, _may_show(view, known, asked), view.model.by_popularity)
+    if not pins:
+        return arrange(listed, asked, questions.traits(view, listed, asked), rng, pool)
+    assert view.snapshot.traits is not None
+    parent = view.snapshot.traits.parent
+    # A variant of what is pinned has the same slot, and that is taken.
+    others = ~np.isin(parent[listed.rows], parent[list(pins.values())])
+    rest, pool = listed.take(np.flatnonzero(others)), int(np.count_nonzero(others[:pool]))
+    whole = replace(asked, offset=0, limit=asked.last)
+    found = arrange(rest, whole, questions.traits(view, rest, whole), rng, pool)
+    return rules.placed(found, pins, listed, slice(asked.offset, asked.last))
+
+
+def _may_show(view: View, known: Known, asked: Query) -> Array:
+    """Return (n,) bool: what a rule may bring up for this customer."""
+    may = view.shelf.public.copy()
+    if asked.among is not None:
+        may &= asked.among
+    may[np.concatenate([asked.without, known.settled, known.history.item_rows[known.history.unwanted]])] = False
+    return may
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,8 @@ class Question:
     exclude: item ids. wanted: the filter of items, None for all.
     fields: what of each item is told; all of `SHOWN` when empty. max_per: (brand or category, how many) at most; of a
     category, the narrowest of an item counts. explain: whether each item tells what every generator gave it.
+    cache_seconds: how long the answer may be kept; None for as long as the service keeps any. said: the fields that the
+    caller gave; the placement fills in the others.
     """
 
     placement: str = "home"
@@ -46,6 +48,8 @@ class Question:
     locale: str | None = None
     channel: str | None = None
     explain: bool = False
+    cache_seconds: int | None = None
+    said: frozenset[str] = frozenset()
 
     def ask(self, customer_id: str | None, keep: bool = True) -> Ask:
         """Return this question as it is answered and kept. keep: whether nothing else went into the answer."""
@@ -58,12 +62,13 @@ class Question:
     def _rest(self) -> Question | None:
         """What is asked beyond what every question says; None when nothing is."""
         rest = replace(self, placement="home", limit=10, offset=0, exclude=(), wanted=None, channel=None)
+        rest = replace(rest, cache_seconds=None, said=frozenset())
         return None if rest == _PLAIN else rest
 
     @property
     def settled(self) -> bool:
         """Whether the answer is the same until something changes, so that it may be kept."""
-        return not self.explore and not self.rotation_rate
+        return not self.explore and not self.rotation_rate and self.cache_seconds != 0
 
 
 _PLAIN: Final = Question()

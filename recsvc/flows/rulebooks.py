@@ -6,6 +6,7 @@ from typing import Any
 
 import structlog
 
+from recsvc.concepts import PLACEMENTS
 from recsvc.engine import filters, rules
 from recsvc.engine.filters import Filter
 from recsvc.engine.rules import Rule, Rulebook
@@ -24,6 +25,23 @@ def book(decided: Rules, traits: Traits, now: float) -> Rulebook:
     return rules.book(
         [one for one in found if one is not None], {name: one for name, one in wanted.items() if one}, traits, now
     )
+
+
+def through(decided: Rules, placement: str, now: float) -> Filter:
+    """Return what a placement and its rules let through, for a shop without a model: no item is looked at yet."""
+    if placement not in PLACEMENTS and placement not in decided.placements:
+        return filters.EVERYTHING
+    mine = [
+        one for one in map(_rule, decided.rules.values())
+        if one is not None and one.placement in {None, placement} and one.starts_at <= now < one.ends_at
+    ]  # fmt: skip
+    parts = [Filter("not", parts=(one.match,)) for one in mine if one.action == "exclude"]
+    included = tuple(one.match for one in mine if one.action == "include")
+    if included:
+        parts.append(Filter("any", parts=included))
+    settings = decided.placements.get(placement)
+    own = _read(settings.filters, f"placement {placement}") if settings is not None else None
+    return Filter("all", parts=(*parts, *([own] if own is not None else [])))
 
 
 def _rule(row: Any) -> Rule | None:

@@ -41,7 +41,7 @@ def stamped(snapshot: Snapshot, made: Made) -> Stamp:
     unknown = {one for one in (*named, *listed) if one not in known}
     by_row = made.customer_id is not None and made.reply["source"] == Source.FALLBACK.value
     return Stamp(
-        snapshot.version, made.revision, snapshot.state.rules.change, snapshot.catalogue.change,
+        snapshot.version, made.revision, snapshot.rules.mark, snapshot.catalogue.change,
         min(snapshot.shelf.until, _FOREVER),
         rows=tuple(known[one] for one in listed if one in known),
         cited=tuple(sorted(known[one] for one in named if one in known)),
@@ -61,7 +61,7 @@ def stands(snapshot: Snapshot, stamp: Stamp, customer_id: str | None, revision: 
         revision = 0  # the model has seen all they did
     if stamp.version != snapshot.version or stamp.revision != revision or now >= stamp.until:
         return False
-    if stamp.newcomers != snapshot.newcomers.mark or stamp.rules != snapshot.state.rules.change:
+    if stamp.newcomers != snapshot.newcomers.mark or stamp.rules != snapshot.rules.mark:
         return False
     if stamp.catalogue == snapshot.catalogue.change:
         return True

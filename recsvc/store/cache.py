@@ -58,8 +58,8 @@ return {given, string.format('%.6f', math.max(0, want - tokens) / rate)}
 class Stamp(msgspec.Struct, frozen=True, array_like=True):
     """The state an answer was made from, kept in front of its bytes; `flows/stamps.py` says when it still holds.
 
-    version: of the model. revision: of the customer. rules, catalogue: the change numbers of the live state;
-    newcomers: the mark of those that the model does not know.
+    version: of the model. revision: of the customer. rules: the mark of what they make of the model's items; newcomers:
+    of those that it does not know. catalogue: its change number.
     until: epoch seconds at which a start or end date makes the answer wrong. rows: of the items in the answer; cited:
     of those that its words name besides. strict: another catalogue makes it wrong, whatever changed in it.
     source: how the list was made, for the log. etag: names the bytes. key, late_at: set when it is kept; from
@@ -200,6 +200,11 @@ class Cache:
         """Remember items under `key` with the moment `at`, for `seconds` at least, the newest 200 of all. False when
         Redis did not take it."""
         return self._ask(lambda r: r.eval(_REMEMBER, 1, key, at, seconds, REMEMBERED, *items)) is not None
+
+    def weight(self, prefix: str, name: str) -> int:
+        """Return the bytes of Redis that an answer takes, its key and the revision beside it included; 0: unknown."""
+        keys = (f"{prefix}:rev", f"{prefix}:{name}")
+        return sum(self._ask(lambda r, key=key: r.memory_usage(key, samples=0)) or 0 for key in keys)
 
     def ping(self) -> bool:
         """Whether Redis answers now."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from recsvc.store.database import PAGE_SECONDS, Json, importing, insert, metadata, reading
+from recsvc.store.database import LOAD_SECONDS, PAGE_SECONDS, Json, importing, insert, metadata, reading
 from recsvc.store.postgres import in_commit_order
 from recsvc.store.sessions import sessions
 
@@ -33,6 +33,7 @@ _COPIED = 50_000
 _READ = ("item_id", "kind", "occurred_at", "stars", "reason", "order_id", "quantity")
 # More than this since the last training run would make one customer's list slow; the newest say most.
 RECENT = 500
+_WALKED = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +192,22 @@ def against(engine: sa.Engine, customer_id: str, item_id: str, kinds: tuple[str,
     )
     with reading(engine, PAGE_SECONDS) as connection:
         return list(connection.execute(query))
+
+
+def lately_active(engine: sa.Engine, limit: int) -> list[str]:
+    """Return the customers who did something last, newest first, each once, at most `limit`."""
+    t = interactions.c
+    found: dict[str, None] = {}
+    before: int | None = None
+    with reading(engine, LOAD_SECONDS) as connection:
+        while len(found) < limit:
+            query = sa.select(t.revision, t.customer_id).order_by(t.revision.desc()).limit(_WALKED)
+            rows = connection.execute(query if before is None else query.where(t.revision < before)).all()
+            if not rows:
+                break
+            before = rows[-1].revision
+            found |= dict.fromkeys(row.customer_id for row in rows if row.customer_id is not None)
+    return list(found)[:limit]
 
 
 def bestsellers(engine: sa.Engine, after: int, limit: int) -> list[tuple[str, int]]:

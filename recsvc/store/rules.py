@@ -65,3 +65,15 @@ def get(connection: sa.Connection, table: sa.Table, row_id: str) -> dict[str, An
 def count(connection: sa.Connection, table: sa.Table) -> int:
     """Return how many rows one of the two tables has."""
     return connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
+
+
+def rows(connection: sa.Connection, table: sa.Table) -> dict[str, dict[str, Any]]:
+    """Return all rows of one of the two tables by id, in order of id."""
+    found = connection.execute(sa.select(table).order_by(table.primary_key.columns[0]))
+    return {row[0]: dict(row._mapping) for row in found}
+
+
+def names(connection: sa.Connection, table: sa.Table, where: Any = None) -> list[str]:
+    """Return the ids of the rows of one of the two tables that meet a condition, in order."""
+    key = table.primary_key.columns[0]
+    return list(connection.scalars(sa.select(key).where(*([] if where is None else [where])).order_by(key)))

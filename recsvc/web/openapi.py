@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from recsvc import __version__
-from recsvc.web import catalogue, explain, health, interactions, lists, models, repeat, several, timing
+from recsvc.web import catalogue, explain, health, interactions, lists, models, repeat, rules, several, timing
 from recsvc.web.contract import Route
 from recsvc.web.outputs import Problem
 from recsvc.web.schemas import ID_SCHEMA
@@ -39,6 +39,7 @@ ROUTES: list[Route] = [
     *several.ROUTES,
     *interactions.ROUTES,
     *catalogue.ROUTES,
+    *rules.ROUTES,
     *models.ROUTES,
     *explain.ROUTES,
     *health.ROUTES,
@@ -117,7 +118,13 @@ def _responses(route: Route) -> dict[str, Any]:
         statuses |= {"401": "No live key.", "403": f"The key lacks the scope {route.scope}.",
                      "429": "The key's rate is used up; Retry-After says for how long.",
                      "503": "The database is away, and nothing was kept; send it again."}  # fmt: skip
-    if "{item_id}" in route.path or "{offer_id}" in route.path or (route.path == "/v1/customers/{customer_id}"):
+    decided = route.path.endswith(("{rule_id}", "{placement_id}")) and route.method != "PUT"
+    if (
+        decided
+        or "{item_id}" in route.path
+        or "{offer_id}" in route.path
+        or (route.path == "/v1/customers/{customer_id}")
+    ):
         statuses["404"] = "There is none of that id."
     if (route.body and route.writes) or route.method == "DELETE":
         statuses |= {"409": "The idempotency key was used with another body.",

@@ -18,7 +18,6 @@ from recsvc.web.schemas import (
     In,
     InteractionBody,
     Limit,
-    Placement,
     Text,
     _whole,
     _whole_schema,
@@ -104,7 +103,9 @@ Some = Annotated[int, Field(ge=1, le=100), _INTEGRAL]
 class Asked(In):
     """What every question may hold, however it is sent."""
 
-    placement: Placement = "home"
+    placement: Id = Field(
+        "home", description="Where it is shown: home, item_page, cart, newsletter, or one that was put."
+    )
     locale: Locale | None = None
     channel: Channel | None = None
 
@@ -206,6 +207,7 @@ def question(asked: RecommendationsQuery | QuestionBody, exclude: Sequence[str])
         locale=asked.locale,
         channel=asked.channel,
         explain=asked.explain,
+        said=frozenset(asked.model_fields_set),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
 
 from recsvc import intake
-from recsvc.concepts import CHANNELS, KIND_NAMES, KINDS, OFFER_KINDS, PLACEMENTS
+from recsvc.concepts import CHANNELS, KIND_NAMES, KINDS, OFFER_KINDS
 from recsvc.foreign import SOURCES
 
 ID_SCHEMA: dict[str, Any] = {
@@ -20,8 +20,8 @@ ID_SCHEMA: dict[str, Any] = {
 _NUMBER: Final = re.compile(r"[0-9]{1,20}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?")
 _NO_NUL: Final = r"^[^\u0000]*$"
 # What JSON Schema calls a date-time, within the years that are taken.
-_MOMENT: Final = {"type": "string", "format": "date-time", "pattern": r"^(199[0-9]|20[0-9]{2})-"}
-_EPOCH: Final = {
+MOMENT: Final = {"type": "string", "format": "date-time", "pattern": r"^(199[0-9]|20[0-9]{2})-"}
+EPOCH: Final = {
     "type": "number",
     "minimum": intake.EARLIEST.timestamp(),
     "exclusiveMaximum": intake.LATEST.timestamp(),
@@ -89,7 +89,7 @@ Id = Annotated[str, BeforeValidator(intake.identifier), WithJsonSchema(ID_SCHEMA
 Moment = Annotated[
     datetime,
     BeforeValidator(_moment),
-    WithJsonSchema({"oneOf": [_MOMENT, _EPOCH],
+    WithJsonSchema({"oneOf": [MOMENT, EPOCH],
                     "description": "RFC 3339 with a time zone, or epoch seconds; at most ten minutes ahead."}),
 ]  # fmt: skip
 Limit = Annotated[int, _whole(1, 100), _whole_schema(1, 100, "How many at most.")]
@@ -99,7 +99,7 @@ WithinDays = Annotated[int, _whole(1, 365), _whole_schema(1, 365, "Days to look 
 _TEXT: Final = {"pattern": _NO_NUL}
 Text = Annotated[str, Field(max_length=1000, json_schema_extra=_TEXT), AfterValidator(_plain)]
 Title = Annotated[str, Field(min_length=1, max_length=1000, json_schema_extra=_TEXT), AfterValidator(_plain)]
-Placement = Annotated[str, _one_of(PLACEMENTS), _one_of_schema(PLACEMENTS, "Where it is shown.")]
+Placement = Annotated[Id, Field(description="home, item_page, cart, newsletter, or one that was put.")]
 Kind = Annotated[str, _one_of(KIND_NAMES), _one_of_schema(KIND_NAMES, "What happened.")]
 Channel = Annotated[str, _one_of(CHANNELS), _one_of_schema(CHANNELS, "Through which channel.")]
 
@@ -235,7 +235,7 @@ Words = Annotated[list[Text], Field(max_length=50)]
 AnyMoment = Annotated[
     datetime,
     BeforeValidator(_any_moment),
-    WithJsonSchema({"oneOf": [_MOMENT, _EPOCH], "description": "RFC 3339 with a time zone, or epoch seconds."}),
+    WithJsonSchema({"oneOf": [MOMENT, EPOCH], "description": "RFC 3339 with a time zone, or epoch seconds."}),
 ]  # fmt: skip
 
 

@@ -139,7 +139,7 @@ def _line(usual: Question, value: Any) -> Line:
     body = validated(BatchLine, value)
     own = questions.question(body, body.exclude)
     said = {_NAMES.get(name, name) for name in body.model_fields_set} - {"customer_id"}
-    return body.customer_id, replace(usual, **{name: getattr(own, name) for name in said})
+    return body.customer_id, replace(usual, said=usual.said | own.said, **{name: getattr(own, name) for name in said})
 
 
 ROUTES = [

@@ -198,7 +198,7 @@ def _decide(client: Any, table: Any, row: dict[str, Any]) -> None:
 @pytest.mark.parametrize("near", [True, False])
 def test_a_rule_counts_at_once_on_cached_lists(client: Any, near: bool) -> None:
     first = _ids(_warm(client))[0]
-    rule = {"rule_id": "away", "action": "exclude", "match": {"item_id": first}, "priority": 0}
+    rule = {"rule_id": "away", "action": "exclude", "match": {"item_id": {"eq": first}}, "priority": 0}
     _decide(client, rules.rules, rule)
     near or _forget(client)
     assert client.get(LIST).headers["X-Cache"] == "miss"
