@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from recsvc.artifact import Array
 from recsvc.concepts import BLENDED, Source
 from recsvc.engine import lists, rules
 from recsvc.engine.arrange import arrange, relevance
