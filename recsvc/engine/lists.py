@@ -17,7 +17,7 @@ from recsvc.engine.eligibility import Shelf
 from recsvc.engine.history import History
 from recsvc.engine.model import Model, near
 from recsvc.engine.reasons import CODE, Reasons, why
-from recsvc.engine.session import NOTHING, Proposals, Session, propose
+from recsvc.engine.session import NOTHING, Proposals, Session, left, propose
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +86,17 @@ def composed(
     allowed = shelf.public.copy()
     allowed[history.item_rows[history.unwanted]] = False
     allowed[without] = False
-    rows, scores = _candidates(model, history, proposed, allowed, depth)
+    kept = left(model, session, history, now)
+    # As many more as lose something, so that what comes up in their place is there.
+    more = 0 if kept is None else int(np.count_nonzero(kept < 1.0))
+    rows, scores = _candidates(model, history, proposed, allowed, depth + more)
     silent = shelf.sensitive.copy()
     silent[history.item_rows[history.unwanted]] = True
     brought = propose(model, session, allowed, silent, now, float(scores.max(initial=0.0)))
     if len(brought.rows):
         rows, scores = _lifted(model, history, proposed, rows, scores, brought)
+    if kept is not None:
+        scores = np.where(scores > 0, scores * kept[rows], scores)
     if len(rows) < depth:
         rows, scores = _filled_up(model, history, proposed, allowed, rows, scores, depth)
     order = np.lexsort((rows, -scores))[:depth]
@@ -147,14 +152,14 @@ def _lifted(
 def _tell_session(reasons: Reasons, rows: Array, brought: Proposals, scores: Array) -> None:
     """Let the session be the reason where it is more than half of the score."""
     place = {row: position for position, row in enumerate(rows.tolist())}
-    for row, score, cited, in_cart in zip(
-        brought.rows.tolist(), brought.scores, brought.cited, brought.in_cart, strict=True
+    for row, score, cited, taken in zip(
+        brought.rows.tolist(), brought.scores, brought.cited, brought.taken, strict=True
     ):
         at = place.get(row)
         if at is None or score <= scores[at] - score:
             continue
         reasons.generators[at] = GENERATORS.index(Generator.SESSION)
-        reasons.codes[at] = CODE[Reason.BOUGHT_TOGETHER if in_cart else Reason.BECAUSE_VIEWED]
+        reasons.codes[at] = CODE[Reason.BOUGHT_TOGETHER if taken else Reason.BECAUSE_VIEWED]
         reasons.cited[at], reasons.shares[at] = cited, score / scores[at]
 
 

@@ -131,17 +131,26 @@ def _lately(one: Any, now: float) -> bool:
 
 
 def _session(model: Model, rows: list[Any], now: float) -> Session:
-    """Return the items looked at lately; the latest word on an item counts, so a removed one is not in the cart."""
+    """Return the items looked at, taken or turned down lately; the latest word on an item counts, so a removed one is
+    not in the cart."""
     latest: dict[int, Any] = {}
     for one in sorted(rows, key=lambda one: -one.occurred_at):
         row = model.rows.get(one.item_id)
         if row is not None and _lately(one, now):
             latest.setdefault(row, one)
-    kept = {row: one for row, one in latest.items() if one.kind in _LOOKING}
+    day_ago = (now - DAY) * MICROSECONDS
+    kept = {
+        row: one for row, one in latest.items()
+        if one.kind in _LOOKING or (one.kind == "purchase" and one.occurred_at > day_ago)
+    }  # fmt: skip
+    refused = {row: one for row, one in latest.items() if rejects(one.kind, one.reason)}
     return Session(
         np.array(list(kept), np.int32),
         np.array([one.occurred_at // MICROSECONDS for one in kept.values()], np.int64),
         np.array([one.kind == "add_to_cart" for one in kept.values()], bool),
+        np.array([one.kind == "purchase" for one in kept.values()], bool),
+        np.array(list(refused), np.int32),
+        np.array([one.occurred_at // MICROSECONDS for one in refused.values()], np.int64),
     )
 
 

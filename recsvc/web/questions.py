@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 from recsvc import intake
 from recsvc.flows.customers import Event
 from recsvc.flows.questions import CAPPED, ROTATION_SECONDS, SHOWN, Question, either, read
+from recsvc.web.filters import FilterOrNone
 from recsvc.web.schemas import (
     _INTEGRAL,
     Channel,
@@ -156,7 +157,7 @@ class QuestionBody(Asked):
     offset: Annotated[int, Field(ge=0, le=LAST), _INTEGRAL] = 0
     exclude: list[Id] = Field([], max_length=1000)
     category: list[Category] = Field([], max_length=100)
-    filter: dict[str, Any] | None = None
+    filter: FilterOrNone = None
     fields: list[FieldNames] = Field([], max_length=100)
     max_per: list[Cap] = Field([], max_length=100)
     rotation_seconds: Annotated[int, Field(ge=1, le=_LONGEST_ROTATION), _INTEGRAL] = ROTATION_SECONDS

@@ -13,7 +13,7 @@ from recsvc.engine import candidates, lists, offers, popular
 from recsvc.engine.eligibility import Availability, Shelf, shelf
 from recsvc.engine.history import DAY, EMPTY, ENTRIES, History
 from recsvc.engine.model import Model, customer_row, from_artifact, hash_customer, own_history
-from recsvc.engine.session import Session
+from recsvc.engine.session import Session, left
 from recsvc.settings import Settings
 from recsvc.store import database, facts
 from tests.conftest import Place
@@ -141,6 +141,43 @@ def test_the_session_brings_up_complements_of_the_cart(model: Model, all_open: S
     assert listed.reasons.cited[at] == coffee
     day_later = lists.personal(model, tea_drinker, all_open, NOTHING, 60, session, now=4 * DAY)
     assert _ids(model, day_later).index("coffee-01") > at
+
+
+def test_a_purchase_brings_up_its_complements_for_a_day(model: Model, all_open: Shelf, secret: bytes) -> None:
+    tea_drinker = own_history(model, _row(model, secret, "c100"))
+    coffee, one = np.array([model.rows["coffee-00"]], np.int32), np.array([True])
+    bought, looked_at = (
+        lists.personal(model, tea_drinker, all_open, coffee, 5, Session(coffee, np.array([0]), ~one, what), now=0.0)
+        for what in (one, ~one)
+    )
+    at = _ids(model, bought).index("coffee-01")
+    assert REASONS[bought.reasons.codes[at]] is Reason.BOUGHT_TOGETHER and bought.reasons.cited[at] == coffee[0]
+    assert _ids(model, bought) != _ids(model, looked_at)
+
+
+@pytest.mark.parametrize("ranked", [True, False])
+def test_a_dislike_pushes_down_its_like_but_not_what_is_bought(
+    model: Model, all_open: Shelf, secret: bytes, ranked: bool
+) -> None:
+    if not ranked:
+        model = replace(model, a={name: one for name, one in model.a.items() if name != "forest_leaves"})
+    newcomer = _part(own_history(model, _row(model, secret, "c100")), np.array([0, 1, 2]))
+    refused = int(lists.personal(model, newcomer, all_open, newcomer.item_rows, 1).rows[0])
+    session = Session(
+        *(np.empty(0, one) for one in (np.int32, np.int64, bool)), refused=np.array([refused]), refused_at=np.array([0])
+    )
+    kept = left(model, session, newcomer, 0.0)
+    assert kept is not None and 0.5 <= kept.min() < 0.7 and (kept[newcomer.item_rows] == 1.0).all()
+    nearest, most = int(kept.argmin()), float(kept.min())
+    without = np.array([refused])
+    before = lists.personal(model, newcomer, all_open, without, 40)
+    after = lists.personal(model, newcomer, all_open, without, 40, session, now=0.0)
+    score = [dict(zip(one.rows.tolist(), one.scores.tolist(), strict=True)) for one in (before, after)]
+    assert score[1].get(nearest, 0.0) == pytest.approx(score[0][nearest] * most, rel=1e-4)
+    assert after.rows.tolist().index(nearest) >= before.rows.tolist().index(nearest)
+    assert all(score[1][row] == score[0][row] for row in newcomer.item_rows.tolist() if row in score[0])
+    later = left(model, session, newcomer, 2 * DAY)
+    assert later is not None and later.min() == pytest.approx(1 - (1 - most) / 4)
 
 
 def test_bought_together_knows_the_pair(model: Model, all_open: Shelf) -> None:

@@ -198,3 +198,25 @@ def test_a_dislike_holds_whatever_else_is_done_until_it_is_bought(client: Any) -
     assert first not in _ids(client.get(path)) and first not in _ids(client.get("/v1/customers/c3/buy-again?limit=100"))
     _post(client, "c3", "purchase", first, order_id="again", occurred_at="2026-11-20T11:00:00Z")
     assert first in _ids(client.get("/v1/customers/c3/buy-again?limit=100"))
+
+
+def test_a_purchase_leaves_the_list_for_buy_again_and_its_complement_comes_up(client: Any) -> None:
+    path = "/v1/customers/c100/recommendations"
+    assert "coffee-01" not in _ids(client.get(path))
+    _post(client, "c100", "purchase", "coffee-00", order_id="new", quantity=1, value_cents=500)
+    after = client.get(path).json["items"]
+    brought = next(one for one in after if one["item_id"] == "coffee-01")
+    assert brought["reasons"][0]["code"] == "bought_together" and brought["reasons"][0]["item_id"] == "coffee-00"
+    assert "coffee-00" not in {one["item_id"] for one in after}
+    assert "coffee-00" in _ids(client.get("/v1/customers/c100/buy-again?limit=100&min_p=0"))
+
+
+def test_a_dislike_pushes_down_what_is_like_it(client: Any) -> None:
+    path = "/v1/customers/walk-in/recommendations?limit=40"
+    _post(client, "walk-in", "view", "tea-05")
+    _post(client, "walk-in", "view", "coffee-05")
+    kinds = [one.split("-")[0] for one in _ids(client.get(path))]
+    teas = kinds[:10].count("tea")
+    _post(client, "walk-in", "dislike", "tea-05")
+    after = [one.split("-")[0] for one in _ids(client.get(path))]
+    assert teas > 0 and after[:10].count("tea") < teas
