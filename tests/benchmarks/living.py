@@ -194,7 +194,15 @@ def _memory() -> Iterator[Row]:
         private = max(_megabytes(one, "Private_Clean") + _megabytes(one, "Private_Dirty") for one in rollups)
     note = f"model {model:,.0f} MB, {total:,.0f} MB in all"
     yield Row("4 workers, memory in all over the model", "", total / model, None, None, note, most=1.35)
-    yield Row("4 workers, a worker's own memory at most", "MB", private, None, None, most=50.0)
+    yield Row(
+        "4 workers, a worker's own memory at most",
+        "MB",
+        private,
+        None,
+        None,
+        "code, and 100,000 items as rows",
+        most=50.0,
+    )
 
 
 def _megabytes(rollup: str, name: str) -> float:
