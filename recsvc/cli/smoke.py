@@ -34,6 +34,7 @@ def check(url: str, key: str) -> int:
     _asked_for(asked, customer, item)
     _writes(asked, customer)
     _catalogue(asked, customer)
+    _merchandising(asked, customer)
     _models(asked)
     ask = asked.ask
     ask("GET", "/healthz", "/healthz", lambda v: v["status"] == "ok")
@@ -125,6 +126,20 @@ def _catalogue(asked: Asked, name: str) -> None:
         ask("GET", f"/v1/{noun}?limit=1", f"/v1/{noun}", lambda v: "cursor" in v)
         if noun != "customers":
             ask("DELETE", path, template, lambda v: v["accepted"] == 1)
+
+
+def _merchandising(asked: Asked, name: str) -> None:
+    """Write, look at and take away a placement and a rule for it, which change no list but its own."""
+    ask = asked.ask
+    bury = {"placement": name, "action": "bury", "match": {"item_id": {"eq": name}}, "factor": 0.5}
+    rows: tuple[tuple[str, str, dict[str, Any]], ...] = (("placements", "placement_id", {}), ("rules", "rule_id", bury))
+    for noun, key, body in rows:
+        path, template = f"/v1/{noun}/{name}", f"/v1/{noun}/{{{key}}}"
+        ask("PUT", path, template, functools.partial(_holds, {key: name}), body)
+        ask("GET", path, template, functools.partial(_holds, {key: name}))
+        ask("GET", f"/v1/{noun}", f"/v1/{noun}", lambda v: bool(v[noun]))  # noqa: B023 asked at once
+    for noun, key, _ in reversed(rows):
+        ask("DELETE", f"/v1/{noun}/{name}", f"/v1/{noun}/{{{key}}}", lambda v: v["accepted"] == 1)
 
 
 def _models(asked: Asked) -> None:

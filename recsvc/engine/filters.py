@@ -10,6 +10,7 @@ than any number, and an item without a parent is its own.
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -106,7 +107,7 @@ def matches(wanted: Filter, item: Item) -> bool:
         return not matches(wanted.parts[0], item)
     if wanted.op in {"all", "any"}:
         return (all if wanted.op == "all" else any)(matches(part, item) for part in wanted.parts)
-    return _holds(wanted, _value(wanted.field, item))
+    return _test(wanted)(_value(wanted.field, item))
 
 
 def _by_id(wanted: Filter, traits: Traits) -> Array:
@@ -145,24 +146,32 @@ def _by_number(wanted: Filter, values: Array) -> Array:
 
 def _by_value(wanted: Filter, column: Column) -> Array:
     # Each value is looked at once, however many items have it; what nothing has stands last, where code −1 finds it.
-    holds = np.array([_holds(wanted, value) for value in (*column.values, None)], bool)
-    return holds[column.codes]
+    holds = _test(wanted)
+    return np.array([holds(value) for value in (*column.values, None)], bool)[column.codes]
 
 
-def _holds(wanted: Filter, value: Value) -> bool:
-    """Whether an operator holds for what an item has."""
+def _test(wanted: Filter) -> Callable[[Value], bool]:
+    """Return the function that says whether an operator holds for what an item has."""
     if wanted.op == "exists":
-        return (value is not None) == wanted.value
-    if value is None or (wanted.op == "contains" and not isinstance(value, tuple)):
-        return False
-    several = value if isinstance(value, tuple) else (value,)
+        return lambda value: (value is not None) == wanted.value
     if wanted.op in _ORDER:
-        than = wanted.value
-        return any(type(one) is type(than) and _ORDER[wanted.op](one, than) for one in several)
+        return functools.partial(_compares, _ORDER[wanted.op], wanted.value)
     # By type too: to Python, true and 1 are equal.
     asked = {(type(one), one) for one in _each(wanted)}
-    found = any((type(one), one) in asked for one in several)
-    return not found if wanted.op in {"ne", "not_in"} else found
+    return functools.partial(_equals, asked, wanted.op in {"ne", "not_in"}, wanted.op == "contains")
+
+
+def _compares(compare: Callable[[Any, Any], Any], than: Value, value: Value) -> bool:
+    several = value if isinstance(value, tuple) else (value,)
+    return any(type(one) is type(than) and compare(one, than) for one in several)
+
+
+def _equals(asked: set[tuple[type, Scalar]], negative: bool, several_only: bool, value: Value) -> bool:
+    if isinstance(value, tuple):
+        return any((type(one), one) in asked for one in value) != negative
+    if value is None or several_only:
+        return False
+    return ((type(value), value) in asked) != negative
 
 
 def _each(wanted: Filter) -> tuple[Scalar, ...]:
@@ -219,9 +228,9 @@ class _Reader:
             )
         if not isinstance(value, dict) or not value:
             raise _wrong(path, f'{_shown(value)}, must be an object of operators, as {{"eq": …}}')
-        return [self._test(name, kind, op, operand, f"{path}.{_name(op)}") for op, operand in value.items()]
+        return [self._one(name, kind, op, operand, f"{path}.{_name(op)}") for op, operand in value.items()]
 
-    def _test(self, name: str, kind: str, op: str, value: object, path: str) -> Filter:
+    def _one(self, name: str, kind: str, op: str, value: object, path: str) -> Filter:
         self._count()
         if op not in OPERATORS[kind]:
             raise _wrong(path, f"is not an operator of this field; its are {', '.join(OPERATORS[kind])}")

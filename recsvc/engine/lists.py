@@ -173,6 +173,11 @@ def scored(model: Model, history: History, rows: Array) -> Array:
     return ranking.blended(model, history, proposed)[rows]
 
 
+def parts(model: Model, history: History, rows: Array) -> Array:
+    """Return (generators, c) float32, as `ranking.parts`, for items of any list."""
+    return ranking.parts(model, history, ranking.propose(model, [history])[0], rows)
+
+
 def finished(model: Model, customer_row: int) -> Listed:
     """Return the list that training finished for a known customer. Still to be passed through `visible`."""
     a = model.a

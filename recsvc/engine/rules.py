@@ -127,12 +127,19 @@ def renewed(old: Rulebook, traits: Traits, changed: Sequence[str], items: Mappin
     def again(wanted: Filter, known: Array) -> Array:
         if len(changed) > _FEW:
             return filters.mask(wanted, traits)
+        held = np.array([one in items and filters.matches(wanted, items[one]) for one in changed], bool)
+        if np.array_equal(held, known[where]):
+            return known
         fresh = known.copy()
-        fresh[where] = [one in items and filters.matches(wanted, items[one]) for one in changed]
+        fresh[where] = held
         return fresh
 
-    matched = tuple(replace(one, items=again(one.rule.match, one.items)) for one in old.matched)
+    masks = [again(one.rule.match, one.items) for one in old.matched]
     filtered = {name: (wanted, again(wanted, known)) for name, (wanted, known) in (old.filtered or {}).items()}
+    same = all(mask is one.items for mask, one in zip(masks, old.matched, strict=True))
+    if same and all(filtered[name][1] is known for name, (_, known) in (old.filtered or {}).items()):
+        return old if now < old.until else at(old, now)
+    matched = tuple(replace(one, items=mask) for mask, one in zip(masks, old.matched, strict=True))
     return at(Rulebook(matched, filtered), now)
 
 
@@ -275,5 +282,5 @@ def _plan(active: list[Matched], placement: str | None, filtered: Array | None) 
     for one in mine:
         if one.rule.action in {"boost", "bury"}:
             factors = np.ones(len(one.items), np.float32) if factors is None else factors
-            factors[one.items] *= one.rule.factor
+            np.multiply(factors, np.float32(one.rule.factor), out=factors, where=one.items)
     return Plan(mine, filtered, np.logical_and.reduce(parts) if parts else None, factors)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from recsvc.artifact import Array
-from recsvc.concepts import Source
+from recsvc.concepts import BLENDED, Source
 from recsvc.engine import lists, rules
 from recsvc.engine.arrange import arrange, relevance
 from recsvc.engine.lists import Listed
@@ -55,6 +55,8 @@ def composed(view: View, known: Known, customer_id: str | None, question: Questi
         chosen = _choose(view, known, customer_id, asked, at_hand=False)
         listed = _arranged(view, chosen, asked, known, customer_id)
     items = replies.items_of(view.snapshot, listed, known.history, locale=question.locale)
+    if question.explain:
+        _explain(view, known, listed, items)
     rotation.remember(view, customer_id, question, items)
     if places:
         told = [replies.newcomer(view.snapshot, one, share, question.locale) for one, share in fresh[before:]]
@@ -63,6 +65,15 @@ def composed(view: View, known: Known, customer_id: str | None, question: Questi
     return replies.envelope(
         view.snapshot, view.now, question.placement, customer_id, chosen.source, chosen.fallback, items, question.offset
     )
+
+
+def _explain(view: View, known: Known, listed: Listed, items: list[dict[str, Any]]) -> None:
+    """Add to each item what every generator gave to its blended score, before the karma of the item."""
+    given = lists.parts(view.model, known.history, listed.rows)
+    for column, item in enumerate(items):
+        item["parts"] = {
+            name.value: round(float(part), 6) for name, part in zip(BLENDED, given[:, column], strict=True)
+        }
 
 
 def standing(view: View, known: Known, customer_id: str | None, question: Question) -> tuple[Listed, Listed, Query]:

@@ -28,8 +28,9 @@ class Question:
 
     exclude: item ids. wanted: the filter of items, None for all.
     fields: what of each item is told; all of `SHOWN` when empty. max_per: (brand or category, how many) at most; of a
-    category, the narrowest of an item counts. cache_seconds: how long the answer may be kept; None for as long as the
-    service keeps any. said: the fields that the caller gave; the placement fills in the others.
+    category, the narrowest of an item counts. explain: whether each item tells what every generator gave it.
+    cache_seconds: how long the answer may be kept; None for as long as the service keeps any. said: the fields that the
+    caller gave; the placement fills in the others.
     """
 
     placement: str = "home"
@@ -46,6 +47,7 @@ class Question:
     rotation_seconds: int = ROTATION_SECONDS
     locale: str | None = None
     channel: str | None = None
+    explain: bool = False
     cache_seconds: int | None = None
     said: frozenset[str] = frozenset()
 

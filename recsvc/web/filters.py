@@ -56,4 +56,9 @@ def _check(value: Any, info: ValidationInfo) -> Any:
     return checked_filter(value, info.field_name or "filter")
 
 
+def _check_given(value: Any, info: ValidationInfo) -> Any:
+    return None if value is None else _check(value, info)
+
+
 FilterIn = Annotated[Any, PlainValidator(_check, json_schema_input_type=Filter)]
+FilterOrNone = Annotated[Any, PlainValidator(_check_given, json_schema_input_type=Filter | None)]

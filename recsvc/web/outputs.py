@@ -57,7 +57,7 @@ class FieldsOut(Out):
 
 
 class ItemOut(Out):
-    """One item of a list."""
+    """One item of a list. parts: when they were asked for, what each generator gave to its score in the blend."""
 
     item_id: str
     slot: int
@@ -66,6 +66,7 @@ class ItemOut(Out):
     propensity: float
     reasons: list[ReasonOut]
     fields: FieldsOut
+    parts: dict[str, float] = {}
 
 
 class ListReply(Out):

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 from recsvc import intake
 from recsvc.flows.customers import Event
 from recsvc.flows.questions import CAPPED, ROTATION_SECONDS, SHOWN, Question, either, read
+from recsvc.web.filters import FilterOrNone
 from recsvc.web.schemas import (
     _INTEGRAL,
     Channel,
@@ -29,14 +30,19 @@ LAST: Final = 900
 _LONGEST_ROTATION: Final = 30 * 86400
 
 
-def _part(value: object) -> float:
-    """Return a number from 0 to 1, of a query string or of JSON."""
-    number = float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
-    if isinstance(value, str) and _NUMBER.fullmatch(value):
-        number = float(value)
-    if number is None or not 0.0 <= number <= 1.0:
-        raise ValueError(f"{intake.shorten(str(value))}, must be a number from 0 to 1")
+def _part(text: str) -> float:
+    """Return a number from 0 to 1 of a query string."""
+    number = float(text) if _NUMBER.fullmatch(text) else -1.0
+    if not 0.0 <= number <= 1.0:
+        raise ValueError(f"{intake.shorten(text)}, must be a number from 0 to 1")
     return number
+
+
+def _truth(text: str) -> bool:
+    """Return a boolean of a query string."""
+    if text not in {"true", "false"}:
+        raise ValueError(f"{intake.shorten(text)}, must be true or false")
+    return text == "true"
 
 
 def _cap(value: object) -> str:
@@ -91,6 +97,7 @@ RotationSeconds = Annotated[
 ]  # fmt: skip
 
 
+Part = Annotated[float, Field(ge=0, le=1)]
 Some = Annotated[int, Field(ge=1, le=100), _INTEGRAL]
 
 
@@ -100,10 +107,6 @@ class Asked(In):
     placement: Id = Field(
         "home", description="Where it is shown: home, item_page, cart, newsletter, or one that was put."
     )
-    diversity: Diversity = 0.0
-    min_relevance: Relevance = 0.0
-    explore: Explore = 0.0
-    rotation_rate: Rotation = 0.0
     locale: Locale | None = None
     channel: Channel | None = None
 
@@ -118,6 +121,11 @@ class RecommendationsQuery(Asked):
 
     limit: Limit = 10
     offset: Offset = 0
+    diversity: Diversity = 0.0
+    min_relevance: Relevance = 0.0
+    explore: Explore = 0.0
+    rotation_rate: Rotation = 0.0
+    explain: Annotated[bool, BeforeValidator(_truth)] = Field(False, description="Tell what each generator gave.")
     exclude: Exclude = ()
     category: tuple[Category, ...] = Field((), description="Only items of one of these; repeat it.")
     filter: FilterText | None = None
@@ -152,11 +160,16 @@ class ContextIn(In):
 class QuestionBody(Asked):
     """A question as an object."""
 
+    diversity: Part = 0.0
+    min_relevance: Part = 0.0
+    explore: Part = 0.0
+    rotation_rate: Part = 0.0
+    explain: bool = False
     limit: Some = 10
     offset: Annotated[int, Field(ge=0, le=LAST), _INTEGRAL] = 0
     exclude: list[Id] = Field([], max_length=1000)
     category: list[Category] = Field([], max_length=100)
-    filter: dict[str, Any] | None = None
+    filter: FilterOrNone = None
     fields: list[FieldNames] = Field([], max_length=100)
     max_per: list[Cap] = Field([], max_length=100)
     rotation_seconds: Annotated[int, Field(ge=1, le=_LONGEST_ROTATION), _INTEGRAL] = ROTATION_SECONDS
@@ -194,6 +207,7 @@ def question(asked: RecommendationsQuery | QuestionBody, exclude: Sequence[str])
         rotation_seconds=asked.rotation_seconds,
         locale=asked.locale,
         channel=asked.channel,
+        explain=asked.explain,
         said=frozenset(asked.model_fields_set),
     )
 

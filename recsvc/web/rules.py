@@ -153,9 +153,6 @@ def _consistent(row: dict[str, Any]) -> None:
             raise _wrong(name, f"must be left out, {action} has none")
     if (action == "boost" and row["factor"] <= 1) or (action == "bury" and row["factor"] >= 1):
         raise _wrong("factor", f"{row['factor']:g}, must be {'above' if action == 'boost' else 'below'} 1 to {action}")
-    caps = [one.split(":")[0] for one in row.get("max_per", [])]
-    if len(set(caps)) < len(caps):
-        raise _wrong("max_per", "names one of them twice")
 
 
 def _wrong(name: str, why: str) -> InvalidRequest:

@@ -13,14 +13,15 @@ import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import ingestion, lists
+from tests.benchmarks import ingestion, lists, living
 from tests.benchmarks.row import Row
 
-NOUNS = {"ingestion": ingestion, "lists": lists}
+NOUNS: dict[str, Any] = {"ingestion": ingestion, "lists": lists, "living": living}
 OUT = Path(".bench/results.json")
 
 

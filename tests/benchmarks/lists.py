@@ -14,7 +14,7 @@ import os
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.benchmarks import large
 from tests.benchmarks.load import ask, get
@@ -24,29 +24,27 @@ from tests.benchmarks.served import Served, cpu_seconds, hello, served, serving
 WORKERS, THREADS = 2, 8
 COUNT = int(os.environ.get("RECSVC_BENCH_REQUESTS", "3000"))
 ROUNDS = int(os.environ.get("RECSVC_BENCH_ROUNDS", "3"))
-SIZE = large.Size(100_000, 128, 4000)
+SIZE = large.Size(100_000, 128, 10_000)
 _RATE = 10**6  # in force, and never reached
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the two that are compared."""
+    """Who is asked what."""
 
     port: int
     pids: list[int]
     requests: list[bytes]
-    count: int
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is asked of which service, and the goal. expected: what X-Cache must say."""
+    """One row: who is asked, and the goal. expected: what X-Cache must say. part: how many of the requests are made."""
 
     name: str
-    service: Served
-    requests: list[bytes]
-    goal: float
+    side: Side
     expected: bytes
+    goal: float | None
     part: float = 1.0
     p99_ms: float | None = None
 
@@ -54,12 +52,14 @@ class Case:
 def rows() -> Iterator[Row]:
     """Yield the rows of the table."""
     with ExitStack() as stack:
-        port, pids = stack.enter_context(hello(WORKERS, THREADS))
+        beside, alone = (
+            Side(*stack.enter_context(hello(WORKERS, THREADS, app)), [get("/", "none")]) for app in ("app", "bare")
+        )
         # Redis may wait for a core here, and that is not what is measured.
         settings = {"workers": WORKERS, "threads": THREADS, "rate_per_second": _RATE, "redis_timeout_ms": 500}
         cached = stack.enter_context(served(large.large(SIZE), **settings))
         bare = stack.enter_context(serving(cached.home, cached.key, redis_url="off", **settings))
-        beside = Side(port, pids, [get("/", "none")], COUNT)
+        yield from _measured(Case("gunicorn alone: a bare WSGI app, 4 KB", alone, b"", None), beside)
         for case in _cases(cached, bare):
             yield from _measured(case, beside)
 
@@ -68,11 +68,13 @@ def _cases(cached: Served, bare: Served) -> Iterator[Case]:
     known = _lists(cached, range(SIZE.customers))
     # More than can be asked in half a second, in turn: no worker still holds what it answered the last time.
     ask(cached.port, known, len(known))
-    yield Case("cached list, through Redis", cached, known, 0.9, b"hit")
-    yield Case("cached list, held by the worker", cached, known[:4], 1.4, b"hit")
-    yield Case("known customer, cache off", bare, known, 0.6, b"miss")
+    through, without = (Side(one.port, one.workers(), known) for one in (cached, bare))
+    yield Case("cached list, through Redis", through, b"hit", 0.9)
+    yield Case("cached list, held by the worker", replace(through, requests=known[:4]), b"hit", 1.4)
+    yield Case("known customer, cache off", without, b"miss", 0.6)
     _view(bare, 200)
-    yield Case("customer with new interactions, cache off", bare, known[:200], 0.08, b"miss", 0.2, 15.0)
+    changed = replace(without, requests=known[:200])
+    yield Case("customer with new interactions, cache off", changed, b"miss", 0.08, 0.2, 15.0)
 
 
 def _lists(service: Served, numbers: range) -> list[bytes]:
@@ -93,21 +95,21 @@ def _view(service: Served, customers: int) -> None:
 
 def _measured(case: Case, beside: Side) -> Iterator[Row]:
     """Yield a case's row, and that of its slowest answers where they have a goal."""
-    ours = Side(case.service.port, case.service.workers(), case.requests, int(COUNT * case.part))
-    ask(ours.port, ours.requests, ours.count)
+    ours, counts = case.side, {case.side.port: int(COUNT * case.part), beside.port: COUNT}
+    ask(ours.port, ours.requests, counts[ours.port])
     used, done, expected = {ours.port: 0.0, beside.port: 0.0}, {ours.port: 0, beside.port: 0}, 0
     for _ in range(ROUNDS):
         for side in (ours, beside, beside, ours):
             before = cpu_seconds(side.pids)
-            asked = ask(side.port, side.requests, side.count)
+            asked = ask(side.port, side.requests, counts[side.port])
             used[side.port] += cpu_seconds(side.pids) - before
-            done[side.port] += side.count
+            done[side.port] += counts[side.port]
             assert not asked.bad, asked.bad[0]
             if side is ours:
                 expected += asked.cached.get(case.expected, 0)
     assert expected > 0.99 * done[ours.port], f"{case.name}: {expected} of {done[ours.port]} as they should be"
     mine, theirs = (1e6 * used[port] / done[port] for port in (ours.port, beside.port))
-    steady = ask(ours.port, ours.requests, ours.count // 3, 0.1 * 1e6 / mine)
+    steady = ask(ours.port, ours.requests, counts[ours.port] // 3, 0.1 * 1e6 / mine)
     assert not steady.bad, steady.bad[0]
     p50, p99 = (1000 * steady.percentile(part) for part in (0.5, 0.99))
     note = f"{mine:,.0f} µs of CPU, H {theirs:,.0f}; p50 {p50:.1f} ms, p99 {p99:.1f} ms"

@@ -86,6 +86,13 @@ Plant = Callable[[sa.Engine, datetime, Path], object]
 @contextmanager
 def served(make: Plant = plant, **settings: object) -> Iterator[Served]:
     """Plant a shop, train it, serve it; settings as keyword arguments."""
+    with planted(make) as (home, key), serving(home, key, **settings) as service:
+        yield service
+
+
+@contextmanager
+def planted(make: Plant) -> Iterator[tuple[Path, str]]:
+    """Plant a shop. Yields its home folder and a key."""
     with tempfile.TemporaryDirectory(prefix="recsvc-bench-") as folder:
         home = Path(folder) / "shop"
         home.mkdir()
@@ -96,8 +103,7 @@ def served(make: Plant = plant, **settings: object) -> Iterator[Served]:
         make(engine, datetime.now(UTC), given.artifact_root)
         key = keys.create(engine, "bench", datetime.now(UTC), keys.Terms(("admin",)))
         engine.dispose()
-        with serving(home, key, **settings) as service:
-            yield service
+        yield home, key
 
 
 @contextmanager
@@ -112,11 +118,11 @@ def serving(home: Path, key: str, **settings: object) -> Iterator[Served]:
 
 
 @contextmanager
-def hello(workers: int, threads: int) -> Iterator[tuple[int, list[int]]]:
-    """Run H as `recsvc serve` runs the service. Yields its port and its processes."""
+def hello(workers: int, threads: int, app: str = "app") -> Iterator[tuple[int, list[int]]]:
+    """Run H as `recsvc serve` runs the service, or another app of its file. Yields its port and its processes."""
     port = free_port()
     command = [sys.executable, "-m", "gunicorn", "--config", str(configs_folder() / "gunicorn.py"), "--bind",
-               f"127.0.0.1:{port}", "--workers", str(workers), "--threads", str(threads), "tests.benchmarks.hello:app"]  # fmt: skip
+               f"127.0.0.1:{port}", "--workers", str(workers), "--threads", str(threads), f"tests.benchmarks.hello:{app}"]  # fmt: skip
     with _running(command, {}) as process:
         _wait(port, "/")
         yield port, gunicorn(process.pid)

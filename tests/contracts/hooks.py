@@ -13,8 +13,10 @@ from typing import Any
 import schemathesis
 from hypothesis import strategies as st
 
+from recsvc.engine.filters import MAX_DEPTH, MAX_NODES, parse
+from recsvc.errors import InvalidRequest
 from recsvc.foreign import SOURCES
-from recsvc.intake import LATEST
+from recsvc.intake import LATEST, identifier
 
 MOMENTS = st.datetimes(datetime(1990, 1, 2), datetime(2025, 1, 1)).map(
     lambda at: at.isoformat(timespec="seconds") + "Z"
@@ -27,8 +29,9 @@ _SPANS = (("starts_at", "ends_at"), ("available_from", "available_to"))
 def before_call(context: Any, case: Any, kwargs: Any) -> None:
     """Move what is valid by the document to where it can be true. What is not valid stays as it is."""
     if isinstance(case.body, dict):
-        if isinstance(case.body.get("filter"), dict):
-            case.body["filter"] = {}
+        for name in ("match", "filters", "filter"):
+            if name in case.body and _too_large(case.body[name]):
+                case.body[name] = {}
         for start, end in _SPANS:
             if case.body.get(end) is not None and case.body.get(start) is not None:
                 case.body[start] = None
@@ -38,8 +41,38 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
                 one["occurred_at"] = int(time.time())
     if case.query and isinstance(case.query.get("filter"), str):
         case.query["filter"] = "{}"
+    _placed(case)
     if case.query and case.query.get("source") in SOURCES:
         case.query["source"] = "native"
+
+
+def _too_large(value: Any) -> bool:
+    """Whether a filter has more parts or levels than one may have: no schema can count them."""
+    try:
+        parse(value)
+    except InvalidRequest as error:
+        return f"more than {MAX_NODES}" in error.message or f"deeper than {MAX_DEPTH}" in error.message
+    return False
+
+
+def _placed(case: Any) -> None:
+    """Name a placement that exists where any valid id stands, and no other rule or placement than the path does."""
+    body = case.body if isinstance(case.body, dict) else {}
+    for name in ("rule_id", "placement_id"):
+        if _is_id(body.get(name)):
+            body[name] = None  # the path says it
+    blocks = body.get("blocks") if isinstance(body.get("blocks"), list) else []
+    lines = case.body if isinstance(case.body, list) else []
+    for part in (case.query, body, *blocks, *lines):
+        if isinstance(part, dict) and _is_id(part.get("placement")):
+            part["placement"] = "home"
+
+
+def _is_id(value: Any) -> bool:
+    try:
+        return bool(identifier(value))
+    except ValueError:
+        return False
 
 
 def _to_come(at: Any) -> bool:

@@ -62,6 +62,11 @@ def _shuffled(rows: list[tuple[Any, ...]], column: int) -> list[tuple[Any, ...]]
     return [_with(row, **{interactions.COLUMNS[column]: values[at]}) for row, at in zip(rows, order, strict=True)]
 
 
+def _viewed() -> list[tuple[Any, ...]]:
+    """The planted history and one view, so that something is liked even where purchases count against items."""
+    return [*history(NOW), interaction("c0", "coffee-00", "view", NOW - timedelta(days=1))]
+
+
 def _renamed(rows: list[tuple[Any, ...]], column: int) -> list[tuple[Any, ...]]:
     """Every id becomes another one of them, the same everywhere: as from a wrong join."""
     ids = sorted({row[column] for row in rows if row[column]})
@@ -103,7 +108,7 @@ def test_a_shop_without_tastes_is_warned_of_and_served(tmp_path: Path) -> None:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[sa.Engine, Path]]:
     """A shop with a version in use."""
     home = tmp_path_factory.mktemp("gate")
-    engine = _shop(home / "shop", history(NOW))
+    engine = _shop(home / "shop", _viewed())
     run.train(engine, home / "artifacts", small(), Quiet())
     yield engine, home / "artifacts"
     engine.dispose()
@@ -139,7 +144,7 @@ def test_sabotaged_data_leave_the_version_in_use(trained: tuple[sa.Engine, Path]
     assert cause.strip(": ") in _refused(engine, root, small())
     with database.writing(engine) as connection:
         connection.execute(sa.delete(interactions.interactions))
-    interactions.append_many(engine, history(NOW))
+    interactions.append_many(engine, _viewed())
 
 
 def test_a_worse_recipe_is_refused_beside_the_one_in_use(trained: tuple[sa.Engine, Path]) -> None:

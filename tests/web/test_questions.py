@@ -27,7 +27,7 @@ def _get(client: Any, query: str = "", path: str = LIST) -> Any:
         ("diversity=-0.1", "diversity"), ("diversity=１", "diversity"), ("min_relevance=x", "min_relevance"),
         ("explore=1e9", "explore"), ("explore=1_0", "explore"), ("max_per=brand", "max_per"), ("max_per=colour:2", "max_per"),
         ("max_per=brand:0", "max_per"), ("max_per=brand:101", "max_per"), ("fields=title,colour", "'colour'"),
-        ("fields=", "fields"), ("locale=", "locale"), ("locale=x_", "locale"), ("channel=pigeon", "channel"),
+        ("fields=", "fields"), ("explain=1", "explain"), ("locale=", "locale"), ("locale=x_", "locale"), ("channel=pigeon", "channel"),
     ],
 )  # fmt: skip
 def test_a_bad_parameter_is_named(client: Any, query: str, field: str) -> None:
@@ -84,6 +84,15 @@ def test_a_little_chance_is_told_by_its_propensity_and_reason(client: Any) -> No
     assert by_chance and all(0 < one["propensity"] < 1 for one in found)
     assert all(one["propensity"] == 1.0 for one in plain.json["items"])
     assert "tea-29" not in {one["item_id"] for one in _get(client, "limit=60&explore=1").json["items"]}  # sensitive
+
+
+def test_each_item_tells_what_every_generator_gave_when_asked(client: Any) -> None:
+    items = _get(client, "explain=true").json["items"]
+    assert items[0]["parts"].keys() == {"collaborative", "neighbours", "repeat", "popularity"}
+    # Without a ranker the score is their sum, but for the karma of the item, which is 1.1 at most.
+    assert all(0.5 * one["score"] <= sum(one["parts"].values()) <= 2 * one["score"] for one in items)
+    assert items == _ask(client, customer_id="c3", explain=True).json["items"]
+    assert "parts" not in _get(client, "explain=false").json["items"][0]
 
 
 def test_the_reasons_speak_the_language_asked_for(client: Any) -> None:
@@ -158,7 +167,8 @@ def test_the_item_of_the_page_is_not_proposed_beside_itself(client: Any) -> None
     ("body", "field"),
     [
         ({"limit": 0}, "limit"), ({"limit": "5"}, "limit"), ({"limit": True}, "limit"), ({"colour": 1}, "colour"),
-        ({"offset": -1}, "offset"), ({"explore": "x"}, "explore"), ({"explore": True}, "explore"), ({"diversity": None}, "diversity"),
+        ({"offset": -1}, "offset"), ({"explore": "x"}, "explore"), ({"explore": True}, "explore"), ({"explore": "0.5"}, "explore"),
+        ({"explain": {}}, "explain"), ({"explain": "true"}, "explain"), ({"diversity": None}, "diversity"),
         ({"max_per": {"brand": 2}}, "max_per"), ({"max_per": ["brand"]}, "max_per.0"), ({"fields": ["colour"]}, "fields.0"),
         ({"filter": "{}"}, "filter"), ({"filter": {"x": 1}}, "filter"), ({"session": [{"kind": "look"}]}, "session.0.kind"),
         ({"session": {}}, "session"), ({"items": [1]}, "items.0"), ({"items": ["x"] * 1001}, "items"),

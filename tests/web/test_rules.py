@@ -249,7 +249,7 @@ def test_a_built_in_placement_loses_its_settings_and_stays(client: Any) -> None:
     ("settings", "field"),
     [
         ({"generators": ["collaborative"]}, "generators"), ({"holdout": 0.1}, "holdout"), ({"diversity": 1.5}, "diversity"),
-        ({"max_per": ["brand:0"]}, "max_per.0"), ({"max_per": ["brand:1", "brand:2"]}, "max_per"),
+        ({"max_per": ["brand:0"]}, "max_per.0"), ({"max_per": {"brand": 1}}, "max_per"),
         ({"fields": ["colour"]}, "fields.0"), ({"filters": {"brand": "x"}}, "filters.brand"),
         ({"cache_seconds": -1}, "cache_seconds"), ({"placement_id": "b"}, "placement_id"), ({"shared": 1}, "shared"),
     ],
