@@ -133,3 +133,19 @@ def test_a_shop_without_enough_days_has_the_usual_table() -> None:
     usual = timing.usual(1)
     assert np.array_equal(found["repeat_hazards"], usual.hazards) and np.array_equal(found["visit_model"], usual.visits)
     assert found["item_intervals"].tolist() == [30.0]
+
+
+def test_a_cancelled_order_is_no_order_and_no_sale() -> None:
+    day = 86_400_000_000
+    rows = [row("a", "milk", NOW - 20 * day, "1"), row("a", "milk", NOW - 10 * day, "2"), row("b", "milk", NOW, "3")]
+    kept = from_table(table(rows[:1] + rows[2:]), {})
+    undone = from_table(table([*rows, row("a", "milk", NOW - 9 * day, "2", "cancel")]), {})
+    one, other = (matrix.build(log, CONFIG) for log in (kept, undone))
+    for name in ("orders", "first_at", "last_at", "bought_visits", "last_visit"):
+        assert np.array_equal(getattr(one.history, name), getattr(other.history, name)), name
+    assert other.sale_orders.sum() == one.sale_orders.sum() == 2
+    # Without an order's number the newest one before it was meant; an order of which something stays is one.
+    unnamed = from_table(table([*rows, row("a", "milk", NOW - 9 * day, None, "cancel")]), {})
+    assert unnamed.events.purchases.sum() == 2
+    three = [*rows[:1], (*rows[1][:-1], 3), rows[2], row("a", "milk", NOW - 9 * day, "2", "cancel")]
+    assert from_table(table(three), {}).events.purchases.sum() == 3

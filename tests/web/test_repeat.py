@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from recsvc.artifact import current, read
+from recsvc.engine import repeat, timing
+from recsvc.engine.eligibility import Shelf
+from recsvc.engine.model import from_artifact, own_history
+from recsvc.engine.repeat import Wanted
 from recsvc.store import customers as customers_store
 from recsvc.store import items as items_store
+from tests.conftest import Place
 from tests.planted import catalogue
 
 DAY = 86400
@@ -91,3 +100,25 @@ def test_who_is_unknown_or_wants_no_profile_gets_nulls(client: Any) -> None:
     customers_store.put(shop.engine, [{"customer_id": "c3", "attributes": {}, "profiling": False}])
     shop.current.refresh(time.time())
     assert nothing.items() <= client.get("/v1/customers/c3/timing").json.items()
+
+
+def test_without_the_database_timing_is_the_models_and_says_so(client: Any) -> None:
+    shop = client.application.extensions["recsvc"]
+    whole = client.get("/v1/customers/c3/timing")
+    assert "X-Degraded" not in whole.headers
+    path = shop.engine.url.database
+    shop.engine.dispose()
+    Path(path).rename(f"{path}.away")
+    reply = client.get("/v1/customers/c3/timing")
+    assert reply.status_code == 200 and reply.headers["X-Degraded"] == "database"
+    assert reply.json["orders"] == whole.json["orders"] and reply.json["ranked_channel_affinity"] == []
+
+
+def test_an_artifact_of_before_timing_is_served(planted: Place) -> None:
+    found = read(planted.settings.artifact_root, current(planted.settings.artifact_root) or "")
+    old = {name: one for name, one in found.arrays.items() if name not in {*timing.ARRAYS, "own_returned_at"}}
+    model = from_artifact(replace(found, arrays=old))
+    history = own_history(model, 0)
+    everything = Shelf(np.ones(model.n_items, bool), np.zeros(model.n_items, bool), np.inf)
+    again = repeat.buy_again(model, history, everything, model.decay.as_of, Wanted(10))
+    assert len(again.rows) and not history.sent_back.any() and np.isfinite(again.p_due).all()
