@@ -64,8 +64,8 @@ def common(source: Array, target: Array, liked: sparse.csr_matrix) -> Array:
     """Return (e,) int64: about how many customers each pair of items has in common.
 
     What one household buys together says nothing of others, and would show others what it buys. Customers are
-    hashed into 512 bits per item, and the bits of a pair in common are counted: exact enough where items have few
-    customers, and where they have thousands a pair has enough anyway.
+    hashed into 512 bits per item, and the bits of a pair in common are counted. An estimate: where one of the two has
+    hundreds of customers, a pair that one customer alone has can count as two.
     """
     bits = np.zeros((liked.shape[1], _BITS // 64), np.uint64)
     found = liked.tocoo()
