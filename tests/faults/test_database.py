@@ -124,7 +124,7 @@ def test_what_was_acknowledged_survives_every_kill(place: Place, serve: Any) -> 
 def shop(place: Place) -> Iterator[Any]:
     """A client of an app that looks for changes by itself, as a worker does."""
     # Longer than by default: on a busy machine to connect to a server that has just started takes more than 80 ms.
-    app = create_app(place.settings.model_copy(update={"database_timeout_ms": 300}))
+    app = create_app(place.settings.model_copy(update={"database_timeout_ms": 300, "rate_per_second": 0}))
     client = app.test_client()
     client.environ_base["HTTP_X_API_KEY"] = place.key
     client.get(LIST)
@@ -180,7 +180,9 @@ def test_a_locked_interaction_table_delays_posts_and_no_list(
     original, name = planted_postgres
     url = postgres.url(postgres.create(name))
     settings = Place(original.home, original.key, database_url=url).settings
-    app = create_app(settings.model_copy(update={"database_timeout_ms": 2000}))  # a busy machine is not away
+    app = create_app(
+        settings.model_copy(update={"database_timeout_ms": 2000, "rate_per_second": 0})
+    )  # busy is not away
     clients = [app.test_client() for _ in range(2)]
     for client in clients:
         client.environ_base["HTTP_X_API_KEY"] = original.key

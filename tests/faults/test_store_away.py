@@ -128,6 +128,9 @@ def test_sent_again_after_a_crash_it_is_announced(place: Place, valkey: Valkey) 
             direct.set(key, value, ex=60)
         for key in set(direct.scan_iter()) - set(before):
             direct.delete(key)
+    memory = client.application.extensions["recsvc"].memory
+    memory.entries.clear()
+    memory._heard.clear()  # the process that took it has ended
     assert client.get(LIST).headers["X-Cache"] == "hit"  # as it was before the interaction
     assert client.post("/v1/interactions", json=body).json["duplicates"] == 1
     assert first not in [one["item_id"] for one in client.get(LIST).json["items"]]
