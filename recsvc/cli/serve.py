@@ -195,6 +195,7 @@ def _prepared(settings: Settings) -> dict[str, keys.Key] | None:
 
 
 def check_port(settings: Settings) -> None:
+    """Raises InvalidRequest where nobody could listen on the port now."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -202,6 +202,7 @@ class _Reader:
         self._path, self._nodes = path, 0
 
     def filter(self, value: object, path: str, depth: int) -> Filter:
+        """Return the filter that `value`, which stands at `path`, holds. Raises as `parse`."""
         if not isinstance(value, dict):
             raise _wrong(path, f"{_shown(value)}, must be an object of fields, each with operators")
         if depth > MAX_DEPTH:

@@ -125,6 +125,7 @@ def renewed(old: Rulebook, traits: Traits, changed: Sequence[str], items: Mappin
     where = np.array([traits.rows[one] for one in changed], np.int64)
 
     def again(wanted: Filter, known: Array) -> Array:
+        """Return the mask of a filter: the known one itself where nothing in it changes."""
         if len(changed) > _FEW:
             return filters.mask(wanted, traits)
         held = np.array([one in items and filters.matches(wanted, items[one]) for one in changed], bool)
