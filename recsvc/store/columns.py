@@ -29,6 +29,7 @@ from recsvc.store.values import Column, Sheet, Wrong
 
 _MONEY = Column("integer", low=0)
 _TIME, _TEXT, _JSON = Column("time"), Column("text"), Column("json", default={})
+_OBJECT = Column("json")
 
 COLUMNS: Final[dict[str, dict[str, Column]]] = {
     "items": {
@@ -51,6 +52,13 @@ COLUMNS: Final[dict[str, dict[str, Column]]] = {
         "kind": Column("text", required=True, among=OFFER_KINDS), "benefit": _TEXT, "value_cents": _MONEY,
         "cost_cents": _MONEY, "currency": _TEXT, "starts_at": _TIME, "ends_at": _TIME,
         "active": Column("boolean", default=True), "items": Column("ids", default=[]), "attributes": _JSON,
+        "priority": Column("integer", low=-1000, high=1000, default=0), "exclusive_group": Column("id"),
+        "stackable": Column("boolean", default=True), "categories": Column("texts", default=[]),
+        "channels": Column("texts", default=[]), "budget": _OBJECT,
+        "max_per_customer": Column("integer", low=1, high=1_000_000),
+        "cooldown_days": Column("integer", low=0, high=3650), "max_shown": Column("integer", low=1, high=1_000_000),
+        "capacity": _MONEY, "eligibility": _OBJECT,
+        "creative": _JSON,
     },
 }  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -15,8 +15,18 @@ offers = sa.Table(
     sa.Column("benefit", sa.Text), sa.Column("value_cents", sa.BigInteger), sa.Column("cost_cents", sa.BigInteger),
     sa.Column("currency", sa.Text), sa.Column("starts_at", sa.BigInteger), sa.Column("ends_at", sa.BigInteger),
     sa.Column("active", sa.Boolean), sa.Column("items", Json), sa.Column("attributes", Json),
-    sa.Column("change", sa.BigInteger), sa.Column("deleted", sa.Boolean),
+    sa.Column("priority", sa.Integer), sa.Column("exclusive_group", sa.Text), sa.Column("stackable", sa.Boolean),
+    sa.Column("categories", Json), sa.Column("channels", Json), sa.Column("budget", Json),
+    sa.Column("max_per_customer", sa.Integer), sa.Column("cooldown_days", sa.Integer),
+    sa.Column("max_shown", sa.Integer), sa.Column("capacity", sa.BigInteger), sa.Column("eligibility", Json),
+    sa.Column("creative", Json), sa.Column("change", sa.BigInteger),
+    sa.Column("deleted", sa.Boolean),
 )  # fmt: skip
+
+# What an offer has where nothing was said of it.
+FRESH: Final[dict[str, Any]] = {
+    "priority": 0, "stackable": True, "categories": [], "channels": [], "creative": {},
+}  # fmt: skip
 
 
 def put(engine: sa.Engine, rows: list[dict[str, Any]], fresh: dict[str, Any] | None = None) -> None:
@@ -25,4 +35,4 @@ def put(engine: sa.Engine, rows: list[dict[str, Any]], fresh: dict[str, Any] | N
     Workers see the change at their next poll.
     """
     with importing(engine) as connection:
-        catalogue.merge(connection, offers, rows, fresh or {})
+        catalogue.merge(connection, offers, rows, FRESH | (fresh or {}))

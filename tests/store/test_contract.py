@@ -106,7 +106,10 @@ def test_offers_come_back_as_they_went_in(engine: sa.Engine) -> None:
     offers.put(engine, rows)
     with engine.connect() as connection:
         found = connection.execute(sa.select(offers.offers).order_by(offers.offers.c.offer_id))
-        wanted = [row | {"change": 1, "deleted": False} for row in sorted(rows, key=lambda row: row["offer_id"])]
+        unsaid = dict.fromkeys(offers.offers.columns.keys()) | offers.FRESH
+        wanted = [
+            unsaid | row | {"change": 1, "deleted": False} for row in sorted(rows, key=lambda row: row["offer_id"])
+        ]
         assert [dict(one._mapping) for one in found] == wanted
 
 
