@@ -16,7 +16,7 @@ from flask import Flask, Response
 
 from recsvc import logs
 from recsvc.errors import InvalidRequest
-from recsvc.flows import access, announce, answers, copies, exposures, lists, mirror
+from recsvc.flows import access, announce, answers, claims, copies, exposures, lists, mirror
 from recsvc.flows.current import Current
 from recsvc.flows.pending import Pending
 from recsvc.flows.shop import Shop
@@ -76,6 +76,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.wsgi_app = _layers(shop, app.wsgi_app)  # type: ignore[method-assign]
     shop.current.start(lambda: announce.distrust(shop))
     access.start(shop)
+    claims.start(shop)
     copies.start(shop)
     mirror.start(shop)
     return app

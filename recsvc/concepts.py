@@ -43,6 +43,8 @@ SCOPES: Final[dict[str, tuple[str, ...]]] = {
 }  # fmt: skip
 PLACEMENTS: Final = ("home", "item_page", "cart", "newsletter")
 OFFER_KINDS: Final = ("discount", "gift", "early_access", "event", "experience", "service", "points", "content")
+# What pauses while a customer was let down: all that sells. Service makes good.
+PROMOTIONS: Final = tuple(kind for kind in OFFER_KINDS if kind != "service")
 
 NOTHING: Final = "a purchase of 0 pieces is none"
 

@@ -7,6 +7,7 @@ RecsvcError
 ├── NotFound            a path, placement or item we do not have          404
 ├── MethodNotAllowed    the path exists, the method does not              405
 ├── Conflict            the same idempotency key with another body        409
+├── Exhausted           the offer, or the customer's share of it, is used up 409
 ├── TooLarge            the body is over the limit                        413
 ├── Unsupported         a media type other than JSON                      415
 ├── TooMany             the key's rate is used up                         429
@@ -73,6 +74,13 @@ class Conflict(RecsvcError):
 
     status = 409
     title = "Conflict"
+
+
+class Exhausted(RecsvcError):
+    """An offer is used up: its budget, its capacity, or what one customer may have of it. The message names which."""
+
+    status = 409
+    title = "The offer is used up"
 
 
 class TooLarge(RecsvcError):

@@ -44,6 +44,12 @@ class Settings(BaseSettings):
     rate_per_second: int = Field(2000, ge=0, description="Requests a second of a key that says nothing else; 0: any.")
     log_sample: float = Field(0.01, ge=0, le=1, description="Share of answers without error that get a log line.")
     cache_seconds: int = Field(600, ge=1, le=86400, description="How long a finished answer may stay in Redis.")
+    claim_seconds: int = Field(
+        86_400, ge=1, le=31_536_000, description="How long a reservation of an offer holds before it lets go by itself."
+    )
+    likely_buyer: float = Field(
+        0.5, ge=0, le=1, description="Chance of an order within 7 days from which on discounts come last."
+    )
     redis_timeout_ms: int = Field(20, ge=1, le=5000, description="Longest wait for Redis before computing instead.")
     poll_ms: int = Field(250, ge=20, le=10000, description="How often each worker looks for a new model or catalogue.")
 

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
@@ -19,15 +18,16 @@ import structlog
 
 from recsvc import artifact, metrics
 from recsvc.artifact import Array
-from recsvc.engine import eligibility, lists, offers, rules, traits
+from recsvc.engine import eligibility, lists, rules, traits
 from recsvc.engine.eligibility import Shelf
 from recsvc.engine.history import EMPTY
 from recsvc.engine.model import Model, from_artifact
 from recsvc.engine.rules import Plan, Rulebook
 from recsvc.engine.traits import Traits
 from recsvc.errors import ArtifactInvalid
-from recsvc.flows import newcomers, rulebooks
+from recsvc.flows import newcomers, offered, rulebooks
 from recsvc.flows.newcomers import Newcomers
+from recsvc.flows.offered import Offered
 from recsvc.flows.sales import Lately
 from recsvc.store import interactions, live
 from recsvc.store.database import MICROSECONDS
@@ -48,7 +48,7 @@ class Snapshot:
     state: State
     model: Model | None
     shelf: Shelf | None
-    book: offers.OfferBook | None
+    offered: Offered | None
     availability: eligibility.Availability | None
     traits: Traits | None
     changes: Array | None = None
@@ -128,7 +128,9 @@ class Current:
             old, state = self.snapshot, self._live.state
             model = self._newest(old.model)
             if model is None:
-                self.snapshot = Snapshot(state, None, None, None, None, None)
+                if old.offered is None or state.catalogue is not old.state.catalogue:
+                    old = replace(old, offered=offered.of(state.catalogue.offers))
+                self.snapshot = Snapshot(state, None, None, old.offered, None, None)
             elif model is not old.model or state.catalogue is not old.state.catalogue:
                 self.snapshot = _renew(old, state, now) if model is old.model else _build(state, model, now)
             else:
@@ -228,7 +230,8 @@ def _build(state: State, model: Model, now: float) -> Snapshot:
     # One list for nobody: the first reader of a mapped file pays for its pages, and that shall be no customer.
     lists.personal(model, EMPTY, shelf, np.empty(0, np.int64), 1)
     changes = live.changes(catalogue, model.item_ids)
-    return Snapshot(state, model, shelf, _book(model, catalogue), availability, known, changes, book, fresh)
+    found = offered.with_model(offered.of(catalogue.offers), model, known)
+    return Snapshot(state, model, shelf, found, availability, known, changes, book, fresh)
 
 
 def _renew(old: Snapshot, state: State, now: float) -> Snapshot:
@@ -248,7 +251,9 @@ def _renew(old: Snapshot, state: State, now: float) -> Snapshot:
     fresh_availability = eligibility.Availability(*parts)
     assert old.traits is not None
     known_traits = traits.renewed(old.traits, ids, new.items, before.items)
-    offer_book = old.book if before.offers == new.offers else _book(model, new)
+    found = old.offered
+    if found is None or before.offers != new.offers:
+        found = offered.with_model(offered.of(new.offers), model, known_traits)
     if state.rules is old.state.rules:
         rulebook = rules.renewed(old.rules, known_traits, ids, new.items, now)
     else:
@@ -257,7 +262,7 @@ def _renew(old: Snapshot, state: State, now: float) -> Snapshot:
     shelf = _shelf(fresh_availability, model, min(rulebook.until, fresh.until), now)
     rulebook = rules.marked(rulebook, shelf, _settings(state))
     return Snapshot(
-        state, model, shelf, offer_book, fresh_availability, known_traits, _changes(old, new, ids), rulebook, fresh
+        state, model, shelf, found, fresh_availability, known_traits, _changes(old, new, ids), rulebook, fresh
     )
 
 
@@ -300,18 +305,3 @@ def _shelf(availability: eligibility.Availability, model: Model, until: float, n
 
 def _columns(availability: eligibility.Availability) -> list[Array]:
     return [getattr(availability, name) for name in eligibility.Availability.__slots__]
-
-
-def _book(model: Model, catalogue: Catalogue) -> offers.OfferBook:
-    rows = [
-        np.array(sorted(model.rows[one] for one in offer.items if one in model.rows), np.int32)
-        for offer in catalogue.offers
-    ]
-    active = np.array([bool(offer.active) for offer in catalogue.offers], bool)
-    starts = np.array([_seconds(offer.starts_at, -np.inf) for offer in catalogue.offers], np.float64)
-    ends = np.array([_seconds(offer.ends_at, np.inf) for offer in catalogue.offers], np.float64)
-    return offers.book(model, rows, active, starts, ends)
-
-
-def _seconds(micro: Any, otherwise: float) -> float:
-    return otherwise if micro is None else float(micro) / MICROSECONDS

@@ -11,10 +11,11 @@ import msgspec
 import sqlalchemy as sa
 
 from recsvc import metrics
+from recsvc.engine.channels import CONTACTS
 from recsvc.flows import announce
 from recsvc.flows.shop import Shop
 from recsvc.intake import derived_id, digest
-from recsvc.store import interactions, replays, sessions, surveys
+from recsvc.store import customers, interactions, replays, sessions, surveys
 from recsvc.store.database import MICROSECONDS
 
 # Fields that no query asks for are kept together.
@@ -51,7 +52,7 @@ def record(shop: Shop, given: list[dict[str, Any]], rejected: list[dict[str, Any
         Unavailable: nothing was kept.
         Conflict: the idempotency key was used with another body.
     """
-    rows = _rows(given)
+    rows = rows_of(given)
     news: dict[str, int] = {}
 
     def write(connection: sa.Connection) -> Receipt:
@@ -63,6 +64,7 @@ def record(shop: Shop, given: list[dict[str, Any]], rejected: list[dict[str, Any
                 revision = interactions.newest_in(connection, customer_id, 0)
             if customer_id is not None and revision is not None:
                 news[customer_id] = max(news.get(customer_id, 0), revision)
+        customers.withdraw(connection, _withdrawn([row for row in rows if row["digest"] in new]))
         return Receipt(len(new), len(rows) - len(new), rejected)
 
     receipt = once(shop, write, replay, Receipt)
@@ -71,6 +73,16 @@ def record(shop: Shop, given: list[dict[str, Any]], rejected: list[dict[str, Any
     metrics.INTERACTIONS.labels("rejected").inc(len(receipt.rejected))
     announce.tell(shop, news)
     return receipt
+
+
+def _withdrawn(rows: list[dict[str, Any]]) -> dict[str, set[str]]:
+    """Return customer → the channels they unsubscribed from: the one that is named, else all that go out by
+    themselves."""
+    found: dict[str, set[str]] = {}
+    for row in rows:
+        if row["kind"] == "unsubscribe" and row["customer_id"] is not None:
+            found.setdefault(row["customer_id"], set()).update((row["channel"],) if row["channel"] else CONTACTS)
+    return found
 
 
 def record_surveys(
@@ -103,7 +115,7 @@ def merge(shop: Shop, customer_id: str, session_id: str, replay: Replay | None) 
     news: dict[str, int] = {}
     # The merge is a commit of its own number, so that every cached list of the customer is seen to be old. No id of a
     # caller holds NUL, so none can stand where this one belongs.
-    row = _rows([{
+    row = rows_of([{
         "interaction_id": f"\0merge:{session_id}", "customer_id": customer_id, "kind": "merge", "occurred_at": None,
         "session_id": session_id,
     }], shop.clock())[0]  # fmt: skip
@@ -144,7 +156,7 @@ def once(shop: Shop, write: Callable[[sa.Connection], Found], replay: Replay | N
     return found
 
 
-def _rows(given: list[dict[str, Any]], now: float = 0.0) -> list[dict[str, Any]]:
+def rows_of(given: list[dict[str, Any]], now: float = 0.0) -> list[dict[str, Any]]:
     """Return the rows of the store. Equal lines of one request that came without an id stay as many as they were."""
     rows: list[dict[str, Any]] = []
     seen: dict[str, int] = {}

@@ -39,6 +39,16 @@ def settled(snapshot: Snapshot, question: Question, path: str = "placement") -> 
     return replace(question, **fresh, cache_seconds=row.cache_seconds)
 
 
+def known(snapshot: Snapshot, placement: str) -> None:
+    """Look whether a placement exists.
+
+    Raises:
+        InvalidRequest: it does not.
+    """
+    if placement not in PLACEMENTS and placement not in snapshot.state.rules.placements:
+        raise unknown(placement, snapshot.state.rules.placements)
+
+
 def planned(view: View, placement: str, asked: Query) -> Query:
     """Return a question with the plan of its placement, and narrowed by it."""
     plan = view.snapshot.plan(placement)

@@ -132,3 +132,16 @@ def _times(count: int, spoken: str) -> str:
 def _day(at: float, spoken: str) -> str:
     date = datetime.fromtimestamp(int(at), UTC).date()
     return _DAY[spoken].format(day=date.day, month=_MONTHS[spoken].split()[date.month - 1], year=date.year)
+
+
+def creative(given: dict[str, str] | None, locale: str | None) -> str | None:
+    """Return the text of an offer in a language: that of the whole tag, of its language, of the default, else any."""
+    if not given:
+        return None
+    wanted = (locale or DEFAULT).replace("_", "-").lower()
+    by_tag = {tag.replace("_", "-").lower(): text for tag, text in sorted(given.items())}
+    for tag in (wanted, wanted.partition("-")[0]):
+        if tag in by_tag:
+            return by_tag[tag]
+    same = [text for tag, text in by_tag.items() if tag.partition("-")[0] == wanted.partition("-")[0]]
+    return same[0] if same else by_tag.get(DEFAULT, next(iter(by_tag.values())))

@@ -13,7 +13,7 @@ from recsvc.flows import customers, replies
 from recsvc.flows.shop import Shop
 from recsvc.intake import digest
 from recsvc.store import interactions
-from recsvc.store.database import MICROSECONDS
+from recsvc.store.database import MICROSECONDS, reading
 
 # Says against a channel, or nothing of it: what the customer did not do.
 _NOT_THEIRS = ("impression", "offer_shown", "unsubscribe", "delivery_late")
@@ -70,7 +70,8 @@ def _within_years(at: float) -> float:
 
 
 def _channels(shop: Shop, customer_id: str, now: float) -> list[str]:
-    found = interactions.channels(shop.engine, customer_id, _NOT_THEIRS)
+    with reading(shop.engine) as connection:
+        found = interactions.channels(connection, customer_id, _NOT_THEIRS)
     names = sorted({name for name, _ in found})
     codes = np.array([names.index(name) for name, _ in found], np.int64)
     at = np.array([micro / MICROSECONDS for _, micro in found], np.float64)

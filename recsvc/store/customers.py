@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from recsvc.store import catalogue
 from recsvc.store.database import PAGE_SECONDS, Json, importing, metadata, reading
+from recsvc.store.facts import advance
 
 customers = sa.Table(
     "customers", metadata,
@@ -42,6 +43,27 @@ def declared(engine: sa.Engine, customer_id: str) -> tuple[str | None, list[str]
     with reading(engine) as connection:
         found = connection.execute(query).one_or_none()
     return (None, []) if found is None else (found.segment, list(found.preferences or []))
+
+
+def withdraw(connection: sa.Connection, channels: dict[str, set[str]]) -> bool:
+    """Take back consent inside the caller's transaction. Returns whether anything was changed.
+
+    Args:
+        channels: customer → the channels that are withdrawn.
+    """
+    t, changed = customers.c, []
+    query = sa.select(customers).where(t.customer_id.in_(sorted(channels))).with_for_update()
+    known = {row.customer_id: dict(row._mapping) for row in connection.execute(query)}
+    for customer_id, withdrawn in channels.items():
+        row = known.get(customer_id)
+        before = (row or {}).get("consent") or {}
+        after = before | dict.fromkeys(sorted(withdrawn), False)
+        if row is not None and after != before:
+            changed.append(row | {"consent": after})
+    for row in changed:
+        mine = sa.update(customers).where(t.customer_id == row["customer_id"])
+        connection.execute(mine.values(consent=row["consent"], change=advance(connection, "catalogue")))
+    return bool(changed)
 
 
 def segments(engine: sa.Engine) -> dict[str, str]:

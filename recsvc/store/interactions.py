@@ -149,7 +149,7 @@ def _since() -> tuple[sa.Select[Any], sa.Select[Any]]:
 _SINCE, _TURNED_DOWN = _since()
 
 
-def channels(engine: sa.Engine, customer_id: str, without: tuple[str, ...]) -> list[tuple[str, int]]:
+def channels(connection: sa.Connection, customer_id: str, without: tuple[str, ...]) -> list[tuple[str, int]]:
     """Return (channel, microseconds) of a customer's newest interactions that name a channel and are of none of some
     kinds, at most 500, those of their merged sessions included."""
     t, s = interactions.c, sessions.c
@@ -163,8 +163,7 @@ def channels(engine: sa.Engine, customer_id: str, without: tuple[str, ...]) -> l
     )
     both = sa.union_all(own, merged).subquery()
     query = sa.select(both.c.channel, both.c.occurred_at).order_by(both.c.revision.desc()).limit(RECENT)
-    with reading(engine) as connection:
-        return [(channel, at) for channel, at in connection.execute(query)]
+    return [(channel, at) for channel, at in connection.execute(query)]
 
 
 def history(engine: sa.Engine, customer_id: str, limit: int) -> list[Any]:
@@ -192,6 +191,17 @@ def against(engine: sa.Engine, customer_id: str, item_id: str, kinds: tuple[str,
     )
     with reading(engine, PAGE_SECONDS) as connection:
         return list(connection.execute(query))
+
+
+def offers_shown(connection: sa.Connection, customer_id: str) -> dict[str, tuple[int, int]]:
+    """Return offer → how often it was shown to a customer, and when last (microseconds)."""
+    t = interactions.c
+    query = (
+        sa.select(t.offer_id, sa.func.count(), sa.func.max(t.occurred_at))
+        .where(t.customer_id == customer_id, t.offer_id.is_not(None), t.kind == "offer_shown")
+        .group_by(t.offer_id)
+    )
+    return {offer_id: (times, at) for offer_id, times, at in connection.execute(query)}
 
 
 def lately_active(engine: sa.Engine, limit: int) -> list[str]:

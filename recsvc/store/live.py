@@ -20,7 +20,7 @@ import structlog
 from recsvc import metrics
 from recsvc.errors import Unavailable
 from recsvc.intake import digest
-from recsvc.store import database
+from recsvc.store import database, offers
 from recsvc.store import facts as facts_store
 from recsvc.store import keys as keys_store
 from recsvc.store import rules as rules_store
@@ -28,7 +28,6 @@ from recsvc.store.customers import customers
 from recsvc.store.database import LOAD_SECONDS, MICROSECONDS, PAGE_SECONDS, reading, writing
 from recsvc.store.items import items
 from recsvc.store.keyfile import KeyFile
-from recsvc.store.offers import offers
 from recsvc.store.rules import Rules
 
 log = structlog.get_logger("recsvc.live")
@@ -159,7 +158,7 @@ def load_catalogue(engine: sa.Engine, change: int) -> Catalogue:
     """Return all items and offers. `change` was read before them, so what came between is loaded again."""
     with reading(engine, LOAD_SECONDS) as connection:
         found = {row.item_id: row for row in connection.execute(_items().where(sa.not_(items.c.deleted)))}
-        return Catalogue(change, found, _offers(connection), _newest(found), _unprofiled(connection))
+        return Catalogue(change, found, offers.load(connection), _newest(found), _unprofiled(connection))
 
 
 def renew(engine: sa.Engine, old: Catalogue, change: int) -> Catalogue:
@@ -177,7 +176,7 @@ def renew(engine: sa.Engine, old: Catalogue, change: int) -> Catalogue:
         swapped = {row.item_id: row for row in rows}
         newest = _newest(found) if moved else [swapped.get(one.item_id, one) for one in old.newest]
         return Catalogue(
-            change, found, _offers(connection), newest, _unprofiled(connection), old.change, frozenset(swapped)
+            change, found, offers.load(connection), newest, _unprofiled(connection), old.change, frozenset(swapped)
         )
 
 
@@ -195,10 +194,6 @@ def item_columns() -> list[sa.ColumnElement[Any]]:
 
 def _items() -> sa.Select[Any]:
     return sa.select(*item_columns())
-
-
-def _offers(connection: sa.Connection) -> list[Any]:
-    return list(connection.execute(sa.select(offers).where(sa.not_(offers.c.deleted)).order_by(offers.c.offer_id)))
 
 
 def _unprofiled(connection: sa.Connection) -> frozenset[bytes]:

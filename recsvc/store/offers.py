@@ -36,3 +36,14 @@ def put(engine: sa.Engine, rows: list[dict[str, Any]], fresh: dict[str, Any] | N
     """
     with importing(engine) as connection:
         catalogue.merge(connection, offers, rows, FRESH | (fresh or {}))
+
+
+def load(connection: sa.Connection) -> list[Any]:
+    """Return all offers in order of id."""
+    return list(connection.execute(sa.select(offers).where(sa.not_(offers.c.deleted)).order_by(offers.c.offer_id)))
+
+
+def newest(connection: sa.Connection) -> int:
+    """Return the change number at which an offer was last written, −1 where none ever was."""
+    found = connection.scalar(sa.select(sa.func.max(offers.c.change)))
+    return -1 if found is None else int(found)

@@ -15,8 +15,9 @@ from recsvc.strict_json import read_json
 from recsvc.web.bulk import replay, take
 from recsvc.web.contract import Route, body_bytes, read_query, validated
 from recsvc.web.lists import shop
-from recsvc.web.outputs import CustomerOut, CustomersPage, ItemRow, ItemsPage, OfferRow, OffersPage, Receipt
-from recsvc.web.schemas import CustomerBody, ItemBody, Nothing, OfferBody, PageQuery
+from recsvc.web.offer_schemas import OfferBody, OfferRow, OffersPage
+from recsvc.web.outputs import CustomerOut, CustomersPage, ItemRow, ItemsPage, Receipt
+from recsvc.web.schemas import CustomerBody, ItemBody, Nothing, PageQuery
 
 KEYS = catalogue.KEYS
 _SPANS = {end: (start, end) for start, end in (("starts_at", "ends_at"), ("available_from", "available_to"))}

@@ -76,10 +76,16 @@ def read_body(model: type[M]) -> M:
     Raises:
         Unsupported, TooLarge, InvalidRequest: names the field.
     """
-    value = read_json(body_bytes())
+    return read_body_and_bytes(model)[0]
+
+
+def read_body_and_bytes(model: type[M]) -> tuple[M, bytes]:
+    """Return the JSON body as `model`, and as it was sent. Raises as `read_body`."""
+    data = body_bytes()
+    value = read_json(data)
     if not isinstance(value, dict):
         raise InvalidRequest("body: must be a JSON object")
-    return validated(model, value)
+    return validated(model, value), data
 
 
 def body_bytes() -> bytes:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from flask import Response, current_app, g, request
 
-from recsvc.flows import exposures, lists, offers, popular, related
+from recsvc.flows import exposures, lists, popular, related
 from recsvc.flows.popular import Asked
 from recsvc.flows.questions import split
 from recsvc.flows.replies import Answer
 from recsvc.flows.shop import Shop
 from recsvc.web import hot, questions
 from recsvc.web.contract import Route, read_body, read_query
-from recsvc.web.outputs import ListReply, OffersReply, RelatedReply
+from recsvc.web.outputs import ListReply, RelatedReply
 from recsvc.web.questions import RecommendationsBody, RecommendationsQuery, RelatedQuery
-from recsvc.web.schemas import OffersQuery, WindowQuery
+from recsvc.web.schemas import WindowQuery
 
 
 def shop() -> Shop:
@@ -72,11 +72,6 @@ def new() -> Response:
     return reply(popular.new(shop(), Asked(query.window_days, query.limit, query.category)))
 
 
-def customer_offers(customer_id: str) -> Response:
-    """Answer a customer's offers."""
-    return reply(offers.offers(shop(), customer_id, read_query(OffersQuery).limit))
-
-
 def reply(answer: Answer, channel: str | None = None) -> Response:
     """Return an answer's bytes under their headers, and record that; 304 when the caller has them already."""
     g.source = answer.source or None
@@ -98,8 +93,6 @@ ROUTES = [
           query=RecommendationsQuery, reply=ListReply),
     Route("POST", "/v1/recommendations", "The list of a customer or a session, for what they are doing now",
           post_recommendations, scope="storefront", body=RecommendationsBody, reply=ListReply, writes=False),
-    Route("GET", f"{_CUSTOMER}/offers", "Offers valid now, ordered by what the customer buys", customer_offers,
-          scope="storefront", query=OffersQuery, reply=OffersReply),
     Route("GET", "/v1/items/{item_id}/similar", "Items whose buyers are most like this item's", similar,
           scope="storefront", query=RelatedQuery, reply=RelatedReply),
     Route("GET", "/v1/items/{item_id}/bought-together", "Items found in the same order", bought_together,

@@ -12,7 +12,20 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from recsvc import __version__
-from recsvc.web import catalogue, explain, health, interactions, lists, models, repeat, rules, several, timing
+from recsvc.web import (
+    catalogue,
+    claims,
+    explain,
+    health,
+    interactions,
+    lists,
+    models,
+    offers,
+    repeat,
+    rules,
+    several,
+    timing,
+)
 from recsvc.web.contract import Route
 from recsvc.web.outputs import Problem
 from recsvc.web.schemas import ID_SCHEMA
@@ -34,6 +47,8 @@ def openapi() -> Response:
 
 ROUTES: list[Route] = [
     *lists.ROUTES,
+    *offers.ROUTES,
+    *claims.ROUTES,
     *repeat.ROUTES,
     *timing.ROUTES,
     *several.ROUTES,
@@ -101,7 +116,8 @@ def _operation(route: Route) -> dict[str, Any]:
 
 def _changes(body: type[BaseModel]) -> dict[str, Any]:
     """Return the schema of a change: any of the fields, but the id, which the path gives."""
-    schema = body.model_json_schema(ref_template="#/components/schemas/{model}")
+    _, found = models_json_schema([(body, "validation")], ref_template="#/components/schemas/{model}")
+    schema = found["$defs"][body.__name__]
     fields = {name: field for name, field in schema["properties"].items() if name not in catalogue.KEYS.values()}
     return {"type": "object", "description": f"Any of the fields of {body.__name__}.", "properties": fields,
             "additionalProperties": False}  # fmt: skip
@@ -123,6 +139,7 @@ def _responses(route: Route) -> dict[str, Any]:
         decided
         or "{item_id}" in route.path
         or "{offer_id}" in route.path
+        or "{claim_id}" in route.path
         or (route.path == "/v1/customers/{customer_id}")
     ):
         statuses["404"] = "There is none of that id."

@@ -105,45 +105,6 @@ class BuyAgainReply(ListReply):
     items: list[AgainItem]  # type: ignore[assignment]
 
 
-class OfferReason(Out):
-    """Why an offer is shown."""
-
-    code: str
-    item_id: str | None
-    text: str
-
-
-class OfferOut(Out):
-    """An offer. items: at most 20, those that say most to this customer first; items_in_all: how many it has.
-    estimated: names of fields that are estimates. p_redeem and uplift: null, nothing estimates them yet."""
-
-    offer_id: str
-    name: str
-    kind: str
-    score: float
-    p_redeem: float | None
-    uplift: float | None
-    value_cents: int | None
-    cost_cents: int | None
-    currency: str | None
-    benefit: str | None
-    items: list[str]
-    items_in_all: int
-    valid_from: datetime | None
-    valid_until: datetime | None
-    claim_id: str | None
-    estimated: list[str]
-    reasons: list[OfferReason]
-
-
-class OffersReply(Out):
-    """A customer's offers, best first."""
-
-    recommendation_id: str
-    customer_id: str
-    offers: list[OfferOut]
-
-
 class Health(Out):
     """Whether the process answers."""
 
@@ -252,23 +213,6 @@ class CustomerOut(Out):
     preferences: list[str] | None
 
 
-class OfferRow(Out):
-    """An offer as it is stored."""
-
-    offer_id: str
-    name: str
-    kind: str
-    benefit: str | None
-    value_cents: int | None
-    cost_cents: int | None
-    currency: str | None
-    starts_at: datetime | None
-    ends_at: datetime | None
-    active: bool
-    items: list[str]
-    attributes: dict[str, Any]
-
-
 class ItemsPage(Out):
     """Items in order of id. cursor: for the next page; null at the end."""
 
@@ -280,11 +224,4 @@ class CustomersPage(Out):
     """Customers in order of id. cursor: for the next page; null at the end."""
 
     customers: list[CustomerOut]
-    cursor: str | None
-
-
-class OffersPage(Out):
-    """Offers in order of id. cursor: for the next page; null at the end."""
-
-    offers: list[OfferRow]
     cursor: str | None

@@ -111,6 +111,7 @@ class Asked(In):
     channel: Channel | None = None
 
 
+Truth = Annotated[bool, BeforeValidator(_truth)]
 Exclude = Annotated[tuple[Id, ...], Field(description="Item ids to leave out; repeat it, or separate by commas.")]
 FilterText = Annotated[Text, Field(description="A filter as JSON.")]
 Shown = Annotated[tuple[FieldNames, ...], Field(description="What to tell of each item; or separated by commas.")]
@@ -125,7 +126,7 @@ class RecommendationsQuery(Asked):
     min_relevance: Relevance = 0.0
     explore: Explore = 0.0
     rotation_rate: Rotation = 0.0
-    explain: Annotated[bool, BeforeValidator(_truth)] = Field(False, description="Tell what each generator gave.")
+    explain: Truth = Field(False, description="Tell what each generator gave.")
     exclude: Exclude = ()
     category: tuple[Category, ...] = Field((), description="Only items of one of these; repeat it.")
     filter: FilterText | None = None

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
 
 from recsvc import intake
-from recsvc.concepts import CHANNELS, KIND_NAMES, KINDS, OFFER_KINDS
+from recsvc.concepts import CHANNELS, KIND_NAMES, KINDS
 from recsvc.foreign import SOURCES
 
 ID_SCHEMA: dict[str, Any] = {
@@ -120,12 +120,6 @@ class WindowQuery(In):
     window_days: WindowDays = 28
     category: tuple[Annotated[Text, Field(min_length=1)], ...] = Field((), description="One of these; repeat it.")
     limit: Limit = 10
-
-
-class OffersQuery(In):
-    """Parameters of offers."""
-
-    limit: Limit = 3
 
 
 class InteractionsQuery(In):
@@ -280,20 +274,3 @@ class CustomerBody(In):
     contact_cap: Annotated[int, Field(ge=0, le=1000), _INTEGRAL] | None = None
     profiling: bool = True
     preferences: Words = []
-
-
-class OfferBody(In):
-    """An offer, whole. It is open to every customer while it is active and within its dates."""
-
-    offer_id: Id
-    name: Title
-    kind: Annotated[str, _one_of(OFFER_KINDS), _one_of_schema(OFFER_KINDS, "What it gives.")]
-    benefit: Text | None = None
-    value_cents: Count | None = None
-    cost_cents: Count | None = None
-    currency: Currency | None = None
-    starts_at: AnyMoment | None = None
-    ends_at: AnyMoment | None = None
-    active: bool = True
-    items: Annotated[list[Id], Field(max_length=100_000)] = []
-    attributes: dict[str, Any] = {}

@@ -7,22 +7,22 @@ from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
 
-from flask import Response, request
+from flask import Response
 from pydantic import Field
 
-from recsvc.errors import InvalidRequest, RecsvcError, TooLarge
+from recsvc.errors import InvalidRequest
 from recsvc.flows import batch, blocks, rank
 from recsvc.flows.batch import Line
 from recsvc.flows.questions import Question, split
 from recsvc.intake import identifier
-from recsvc.strict_json import elements, read_json
 from recsvc.web import questions
-from recsvc.web.bulk import MAX_ROWS, NDJSON
-from recsvc.web.contract import MAX_BODY, Route, body_bytes, ndjson_lines, read_body, read_query, validated
+from recsvc.web.bulk import NDJSON
+from recsvc.web.contract import Route, read_body, read_query, validated
 from recsvc.web.list_outputs import PageReply, RankReply
 from recsvc.web.lists import reply, shop
 from recsvc.web.questions import QuestionBody, RecommendationsQuery, SessionIn, Some
 from recsvc.web.schemas import _INTEGRAL, Id, In, Placement
+from recsvc.web.streams import lines_of, until_broken
 
 
 class BlockIn(In):
@@ -75,53 +75,8 @@ def many() -> Response:
     """Answer a line for each line: a customer's list, or why there is none."""
     query = read_query(RecommendationsQuery)
     usual = questions.question(query, split(shop(), query.exclude))
-    read = partial(_line, usual)
-    if request.mimetype == NDJSON:
-        asked: Iterator[Line] = (
-            _read(read, _parsed, line) for lines in ndjson_lines() for line in lines if line.strip()
-        )
-    else:
-        asked = iter(_array(read, body_bytes()))
-    return Response(batch.lines(shop(), _until_broken(asked)), content_type=NDJSON)
-
-
-def _array(read: Any, data: bytes) -> list[Line]:
-    try:
-        value = read_json(data)
-        parse = None
-    except RecsvcError:
-        value, parse = elements(data), _parsed  # one element that is no strict JSON spoils no other
-        if value is None:
-            raise
-    if not isinstance(value, list):
-        if not isinstance(value, dict):
-            raise InvalidRequest("body: must be an object, an array, or lines")
-        return [read(value)]
-    if len(value) > MAX_ROWS:
-        raise TooLarge(f"body: {len(value)} rows, at most {MAX_ROWS}; send lines as {NDJSON}")
-    return [_read(read, parse, one) for one in value]
-
-
-def _until_broken(asked: Iterator[Line]) -> Iterator[Line]:
-    """Yield the lines; where the stream itself breaks, that as the last."""
-    try:
-        yield from asked
-    except RecsvcError as error:
-        yield error
-
-
-def _read(read: Any, parse: Any, value: Any) -> Line:
-    try:
-        line: Line = read(parse(value) if parse else value)
-    except RecsvcError as error:
-        return error
-    return line
-
-
-def _parsed(line: bytes) -> Any:
-    if len(line) > MAX_BODY:
-        raise TooLarge(f"body: a line has more than {MAX_BODY} bytes")
-    return read_json(line)
+    asked: Iterator[Line] = until_broken(lines_of(partial(_line, usual)))
+    return Response(batch.lines(shop(), asked), content_type=NDJSON)
 
 
 _NAMES = {"category": "wanted", "filter": "wanted"}

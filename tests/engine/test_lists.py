@@ -9,9 +9,9 @@ import pytest
 
 from recsvc.artifact import read
 from recsvc.concepts import GENERATORS, REASONS, Generator, Reason
-from recsvc.engine import candidates, lists, offers, popular
+from recsvc.engine import candidates, lists, popular
 from recsvc.engine.eligibility import Availability, Shelf, shelf
-from recsvc.engine.history import DAY, EMPTY, ENTRIES, History
+from recsvc.engine.history import DAY, ENTRIES, History
 from recsvc.engine.model import Model, customer_row, from_artifact, hash_customer, own_history
 from recsvc.engine.session import Session, left
 from recsvc.settings import Settings
@@ -170,8 +170,9 @@ def test_a_dislike_pushes_down_its_like_but_not_what_is_bought(
     assert kept is not None and 0.5 <= kept.min() < 0.7 and (kept[newcomer.item_rows] == 1.0).all()
     nearest, most = int(kept.argmin()), float(kept.min())
     without = np.array([refused])
-    before = lists.personal(model, newcomer, all_open, without, 40)
-    after = lists.personal(model, newcomer, all_open, without, 40, session, now=0.0)
+    # All items, since what is pushed down may leave a shorter list.
+    before = lists.personal(model, newcomer, all_open, without, model.n_items)
+    after = lists.personal(model, newcomer, all_open, without, model.n_items, session, now=0.0)
     score = [dict(zip(one.rows.tolist(), one.scores.tolist(), strict=True)) for one in (before, after)]
     assert score[1].get(nearest, 0.0) == pytest.approx(score[0][nearest] * most, rel=1e-4)
     assert after.rows.tolist().index(nearest) >= before.rows.tolist().index(nearest)
@@ -198,22 +199,6 @@ def test_bestsellers_equal_a_count_net_of_returns(model: Model, all_open: Shelf)
             wanted[row] += count
     listed = popular.bestsellers(popular.sales_of(model), all_open, None, popular.Window(1e12, 14), 5)
     assert listed.scores.tolist() == sorted(wanted, reverse=True)[:5]
-
-
-def test_offers_follow_what_the_customer_buys_and_hold_their_dates(
-    model: Model, all_open: Shelf, secret: bytes
-) -> None:
-    coffee = np.array([model.rows[f"coffee-{n:02}"] for n in range(5)], np.int32)
-    tea = np.array([model.rows[f"tea-{n:02}"] for n in range(5)], np.int32)
-    book = offers.book(
-        model, [coffee, tea, coffee, coffee, np.empty(0, np.int32)], np.array([True, True, False, True, True]),
-        np.array([0.0, 0, 0, 50, 0]), np.array([100.0, 100, 100, 60, 100]),
-    )  # fmt: skip
-    history = own_history(model, _row(model, secret, "c100"))
-    found = offers.order(book, model, history, all_open, 10.0, 5)
-    assert found.offers.tolist() == [1, 0]
-    assert found.cited[0] in tea and found.cited[1] == -1
-    assert offers.order(book, model, EMPTY, all_open, 100.0, 5).offers.tolist() == []
 
 
 def test_a_shelf_opens_and_closes_to_the_second() -> None:

@@ -109,8 +109,8 @@ def test_offers_written_here_are_offered(client: Any) -> None:
     assert "mine" in [one["offer_id"] for one in client.get("/v1/customers/c100/offers?limit=10").json["offers"]]
     client.patch("/v1/offers/mine", json={"active": False})
     assert "mine" not in [one["offer_id"] for one in client.get("/v1/customers/c100/offers?limit=10").json["offers"]]
-    for field in ("eligibility", "budget", "max_per_customer"):  # refused rather than ignored
-        assert client.put("/v1/offers", json={**body, field: {}}).json["errors"][0]["field"] == field
+    for field, named in (("eligibility", "eligibility.field"), ("budget", "budget.unit"), ("capacity", "capacity")):
+        assert client.put("/v1/offers", json={**body, field: {}}).json["errors"][0]["field"] == named
 
 
 @pytest.mark.parametrize(

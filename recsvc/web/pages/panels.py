@@ -180,7 +180,7 @@ def _goods(item_id: str, fields: dict[str, Any], customer_id: str | None) -> dic
 
 
 def _offers(shop: Shop, customer_id: str) -> dict[str, Any]:
-    answer = offers.offers(shop, customer_id, _OFFERS)
+    answer = offers.offers(shop, customer_id, offers.Asked(_OFFERS))
     cards = []
     for one in json.loads(answer.body)["offers"]:
         until = one["valid_until"]
