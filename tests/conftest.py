@@ -201,7 +201,9 @@ def serve(place: Place) -> Iterator[Any]:
 
     def start(ready: bool = True, **settings: Any) -> Service:
         port = free_port()
-        given = {"home": place.home, "database_url": place.database_url, "port": port, "workers": 2, **settings}
+        given = {"home": place.home, "database_url": place.database_url, "port": port, "workers": 2}
+        # Tests ask without a pause; those of the rate set one.
+        given |= {"rate_per_second": 0, **settings}
         variables = {f"RECSVC_{name.upper()}": str(value) for name, value in given.items()}
         process = subprocess.Popen(
             [sys.executable, "-m", "recsvc", "serve"], env={**os.environ, **variables}, stderr=subprocess.DEVNULL

@@ -128,6 +128,30 @@ def _catalogue(asked: Asked, name: str) -> None:
             ask("DELETE", path, template, lambda v: v["accepted"] == 1)
 
 
+def _claims(asked: Asked, name: str) -> None:
+    """Offer something to the one customer, let them claim it, give it back, and redeem it; the offer is taken away."""
+    ask, mine = asked.ask, f"/v1/customers/{name}/offers"
+    for_them = {"field": "customer.tier", "op": "eq", "value": "smoke"}
+    offer = {"offer_id": name, "name": "smoke", "kind": "service", "capacity": 1, "eligibility": for_them}
+    ask("PUT", "/v1/offers", "/v1/offers", lambda v: v["accepted"] == 1, offer)
+
+    def offered(value: Any) -> bool:
+        return name in [one["offer_id"] for one in value["offers"]]
+
+    many = "/v1/customers/{customer_id}/offers"
+    ask("GET", f"{mine}?limit=100", many, offered)
+    ask("POST", mine, many, offered, {"limit": 100, "dry_run": True})
+    ask("POST", "/v1/batch/offers?limit=100", "/v1/batch/offers", lambda v: offered(json.loads(v)), [name])
+    why = f"/v1/explain?customer_id={name}&offer_id={name}"
+    ask("GET", why, "/v1/explain", lambda v: v["offer_id"] == name and not v["absent"])
+    for verb, state in (("release", "released"), ("redeem", "redeemed")):
+        path, template = f"/v1/offers/{name}/claims", "/v1/offers/{offer_id}/claims"
+        claim = ask("POST", path, template, functools.partial(_holds, {"state": "reserved"}), {"customer_id": name})
+        path, template = f"/v1/claims/{claim.get('claim_id')}/{verb}", f"/v1/claims/{{claim_id}}/{verb}"
+        ask("POST", path, template, functools.partial(_holds, {"state": state}), {})
+    ask("DELETE", f"/v1/offers/{name}", "/v1/offers/{offer_id}", lambda v: v["accepted"] == 1)
+
+
 def _merchandising(asked: Asked, name: str) -> None:
     """Write, look at and take away a placement and a rule for it, which change no list but its own."""
     ask = asked.ask

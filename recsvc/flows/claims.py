@@ -11,7 +11,7 @@ import sqlalchemy as sa
 import structlog
 
 from recsvc.errors import Conflict, Exhausted, Unavailable
-from recsvc.flows import announce, offered, people, replies, terms
+from recsvc.flows import announce, early, offered, people, replies, terms
 from recsvc.flows.current import Snapshot
 from recsvc.flows.customers import Known
 from recsvc.flows.interactions import Replay, once, rows_of
@@ -45,7 +45,7 @@ def reserve(shop: Shop, offer_id: str, customer_id: str, channel: str | None, re
         check(connection, found, known, offer_id, customer_id, channel, now)
         return reserve_in(shop, connection, offer_id, customer_id, channel, None, now)
 
-    return once(shop, write, replay, Fields)
+    return _seen(shop, once(shop, write, replay, Fields))
 
 
 def fresh(snapshot: Snapshot, row: Any) -> Snapshot:
@@ -132,7 +132,14 @@ def release(shop: Shop, claim_id: str, replay: Replay | None) -> Fields:
     def write(connection: sa.Connection) -> Fields:
         return shown(dict(claims.release(connection, claim_id, round(shop.clock() * MICROSECONDS))._mapping))
 
-    return once(shop, write, replay, Fields)
+    return _seen(shop, once(shop, write, replay, Fields))
+
+
+def _seen(shop: Shop, claim: Fields) -> Fields:
+    """Return a claim; on an offer of early access this worker knows of it before anybody is told."""
+    if any(one.kind == early.KIND for one in shop.current.snapshot.catalogue.offers):
+        shop.current.refresh(shop.clock())
+    return claim
 
 
 def start(shop: Shop) -> None:

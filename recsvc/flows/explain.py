@@ -20,7 +20,7 @@ from recsvc.engine.arrange import relevance
 from recsvc.engine.history import DAY, History
 from recsvc.engine.lists import Listed
 from recsvc.engine.query import Query
-from recsvc.flows import customers, lists, placements, questions, replies
+from recsvc.flows import customers, early, lists, placements, questions, replies
 from recsvc.flows.answers import View
 from recsvc.flows.current import Snapshot
 from recsvc.flows.customers import Known
@@ -49,12 +49,13 @@ def explain(shop: Shop, customer_id: str, item_id: str, placement: str, limit: i
         "customer_id": customer_id, "item_id": item_id, "placement": placement, "model_version": None,
         "generated_at": replies.moment(now), "source": "fallback", "fallback": "bestsellers", "shown": False,
         "slot": None, "rank": None, "score": None, "last_score": None, "made_by": None, "parts": [], "reasons": [],
-        "rules": [], "absent": _of_catalogue(snapshot, item_id, now),
+        "rules": [], "absent": _of_catalogue(snapshot, item_id, customer_id, now),
     }  # fmt: skip
     if snapshot.model is None or snapshot.shelf is None:
         made = msgspec.json.decode(lists.recommendations(shop, customer_id, question).body)
         return _seen(reply, made, [_ground("below_rank", "the shop has no model yet and lists what sells")])
     view = View(shop, snapshot, snapshot.model, snapshot.shelf, now)
+    view = early.opened(view, early.items(snapshot, customer_id, now))
     known = customers.look_up(shop.engine, snapshot, customer_id, now)
     made = lists.composed(view, known, customer_id, question)
     row = view.model.rows.get(item_id, -1)
@@ -90,7 +91,7 @@ def _ground(code: str, detail: str, **more: Any) -> Fields:
     return {"code": code, "detail": detail, "at": None, "rule_id": None, "item_id": None, **more}
 
 
-def _of_catalogue(snapshot: Snapshot, item_id: str, now: float) -> list[Fields]:
+def _of_catalogue(snapshot: Snapshot, item_id: str, customer_id: str, now: float) -> list[Fields]:
     """Return what the item itself, whoever asks, is not shown for."""
     item = snapshot.catalogue.items.get(item_id)
     if item is None:
@@ -109,7 +110,7 @@ def _of_catalogue(snapshot: Snapshot, item_id: str, now: float) -> list[Fields]:
     found = [
         _ground(code, told[code][0], at=replies.iso(told[code][1]))
         for code, shut in eligibility.closed(facts, now, karma).items()
-        if shut[0]
+        if shut[0] and not (code == "not_yet_available" and item_id in early.items(snapshot, customer_id, now))
     ]
     return found + ([_ground("sensitive", "sensitive items are in nobody's list")] if item.sensitive else [])
 

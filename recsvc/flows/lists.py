@@ -15,10 +15,11 @@ from recsvc.engine import lists, rules
 from recsvc.engine.arrange import arrange, relevance
 from recsvc.engine.lists import Listed
 from recsvc.engine.query import ENOUGH, POOL, Query
-from recsvc.flows import customers, ladder, newcomers, placements, questions, replies, rotation
+from recsvc.flows import customers, early, ladder, newcomers, placements, questions, replies, rotation, tied
 from recsvc.flows.answers import View, answer
 from recsvc.flows.customers import Event, Known
 from recsvc.flows.ladder import Foot
+from recsvc.flows.offers import Asked
 from recsvc.flows.questions import Question
 from recsvc.flows.replies import Answer
 from recsvc.flows.shop import Shop
@@ -34,17 +35,21 @@ def recommendations(shop: Shop, customer_id: str | None, question: Question, doi
         InvalidRequest: a placement that does not exist.
     """
     question = placements.settled(shop.current.snapshot, question)
+    alone = early.items(shop.current.snapshot, customer_id, shop.clock())
 
     def make(view: View) -> tuple[dict[str, Any], Known]:
         known = customers.look_up(shop.engine, view.snapshot, customer_id, view.now, doing)
         return composed(view, known, customer_id, question), known
 
-    return answer(shop, question.ask(customer_id, keep=not doing), make)
+    # What is open to one customer alone is looked up for each answer.
+    return answer(shop, question.ask(customer_id, keep=not doing and not alone), make)
 
 
 def composed(view: View, known: Known, customer_id: str | None, question: Question) -> dict[str, Any]:
     """Return the reply to a question about somebody of whom so much is known."""
-    fresh = _fresh(view, known, question)
+    alone = early.items(view.snapshot, customer_id, view.now)
+    view = early.opened(view, alone)
+    fresh = _fresh(view, known, question, alone)
     before, places = newcomers.slots(len(fresh), question.offset, question.offset + question.limit)
     inner = replace(question, offset=question.offset - before, limit=question.limit - len(places))
     asked = placements.planned(view, question.placement, questions.query(view, inner))
@@ -62,6 +67,9 @@ def composed(view: View, known: Known, customer_id: str | None, question: Questi
         told = [replies.newcomer(view.snapshot, one, share, question.locale) for one, share in fresh[before:]]
         items = newcomers.joined(items, told[: len(places)], places, question.offset)
     items = questions.told(question, items)
+    if question.include_offers:
+        cart = tuple(view.model.item_ids[row] for row in known.session.item_rows[known.session.in_cart].tolist())
+        tied.tie(view, customer_id, Asked(channel=question.channel, cart=cart, locale=question.locale), items)
     return replies.envelope(
         view.snapshot, view.now, question.placement, customer_id, chosen.source, chosen.fallback, items, question.offset
     )
@@ -85,10 +93,13 @@ def standing(view: View, known: Known, customer_id: str | None, question: Questi
     return listed, _arranged(view, chosen, asked, known, customer_id), asked
 
 
-def _fresh(view: View, known: Known, question: Question) -> list[tuple[str, float]]:
+def _fresh(view: View, known: Known, question: Question, alone: frozenset[str]) -> list[tuple[str, float]]:
     """Return the newcomers that have a slot in a list, and how near they are. None where a cap, a least relevance or a
     pin says what may stand in a slot, and none for somebody of whom nothing is known."""
     found, book = view.snapshot.newcomers, view.snapshot.rules
+    catalogue = view.snapshot.catalogue.items
+    theirs = {one: catalogue[one] for one in sorted(alone) if one not in view.model.rows}
+    found = replace(found, items={**theirs, **found.items}) if theirs else found
     strict = question.max_per or question.min_relevance or book.plan(question.placement).pins
     if not found.items or strict or not known.history.liked.any():
         return []

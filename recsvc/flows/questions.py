@@ -29,6 +29,7 @@ class Question:
     exclude: item ids. wanted: the filter of items, None for all.
     fields: what of each item is told; all of `SHOWN` when empty. max_per: (brand or category, how many) at most; of a
     category, the narrowest of an item counts. explain: whether each item tells what every generator gave it.
+    include_offers: whether each has its best offer.
     cache_seconds: how long the answer may be kept; None for as long as the service keeps any. said: the fields that the
     caller gave; the placement fills in the others.
     """
@@ -48,6 +49,7 @@ class Question:
     locale: str | None = None
     channel: str | None = None
     explain: bool = False
+    include_offers: bool = False
     cache_seconds: int | None = None
     said: frozenset[str] = frozenset()
 
@@ -68,7 +70,8 @@ class Question:
     @property
     def settled(self) -> bool:
         """Whether the answer is the same until something changes, so that it may be kept."""
-        return not self.explore and not self.rotation_rate and self.cache_seconds != 0
+        offers = self.include_offers  # what limits an offer may change with every claim
+        return not offers and not self.explore and not self.rotation_rate and self.cache_seconds != 0
 
 
 _PLAIN: Final = Question()

@@ -10,7 +10,7 @@ import numpy as np
 from recsvc import metrics
 from recsvc.concepts import Source
 from recsvc.engine import lists
-from recsvc.flows import customers, newcomers, replies
+from recsvc.flows import customers, early, newcomers, replies
 from recsvc.flows.answers import at_hand, may_show
 from recsvc.flows.current import Snapshot
 from recsvc.flows.customers import Known
@@ -30,7 +30,8 @@ def rank(shop: Shop, customer_id: str, items: Sequence[str], limit: int) -> Answ
     """
     snapshot, now = at_hand(shop)
     given = list(dict.fromkeys(items))
-    refused = {one: code for one in given if (code := _refusal(snapshot, one, now)) is not None}
+    alone = early.items(snapshot, customer_id, now)
+    refused = {one: code for one in given if one not in alone and (code := _refusal(snapshot, one, now))}
     open_now = [one for one in given if one not in refused]
     degraded, known = snapshot.lacks, None
     if snapshot.model is not None:

@@ -52,6 +52,13 @@ def of_customer(connection: sa.Connection, customer_id: str) -> dict[str, Held]:
     return {offer_id: Held(held, at / MICROSECONDS) for offer_id, held, at in connection.execute(query)}
 
 
+def holders(connection: sa.Connection, offer_ids: list[str]) -> list[tuple[str, str]]:
+    """Return (offer, customer) of those who hold one of some offers, reserved or redeemed."""
+    t = offer_holders.c
+    query = sa.select(t.offer_id, t.customer_id).where(t.offer_id.in_(offer_ids), t.held > 0)
+    return [(offer_id, customer_id) for offer_id, customer_id in connection.execute(query)]
+
+
 def usage(connection: sa.Connection, periods: set[str]) -> dict[tuple[str, str], Any]:
     """Return (offer, period) → what was given out, of some periods."""
     t = offer_usage.c

@@ -25,6 +25,7 @@ from recsvc.store.claimed import (
     offer_usage,
 )
 from recsvc.store.database import insert
+from recsvc.store.facts import advance
 from recsvc.store.offers import offers
 
 _ZERO = {"held": 0, "redeemed": 0, "held_cents": 0, "redeemed_cents": 0}
@@ -65,6 +66,7 @@ def reserve(connection: sa.Connection, row: Any, claim: dict[str, Any]) -> None:
         _raise(connection, offer_id, claim["period"], cents, _room(budget, cents), "its budget of this period")
     _hold(connection, row, claim)
     connection.execute(sa.insert(claims), claim)
+    _announce_early(connection, row.offer_id)
 
 
 def redeem(connection: sa.Connection, claim_id: str, order_id: str | None, value_cents: int | None, now: int) -> Any:
@@ -190,3 +192,10 @@ def _give_back(connection: sa.Connection, row: Any) -> None:
         connection.execute(_update(row.offer_id, period, []).values(**change))
     mine = sa.update(offer_holders).where(h.offer_id == row.offer_id, h.customer_id == row.customer_id)
     connection.execute(mine.values(held=h.held - 1))
+    _announce_early(connection, row.offer_id)
+
+
+def _announce_early(connection: sa.Connection, offer_id: str) -> None:
+    """Have every worker look anew who holds an offer of early access: it opens its items to them."""
+    if connection.scalar(sa.select(offers.c.kind).where(offers.c.offer_id == offer_id)) == "early_access":
+        advance(connection, "catalogue")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,7 +20,7 @@ import structlog
 from recsvc import metrics
 from recsvc.errors import Unavailable
 from recsvc.intake import digest
-from recsvc.store import database, offers
+from recsvc.store import claimed, database, offers
 from recsvc.store import facts as facts_store
 from recsvc.store import keys as keys_store
 from recsvc.store import rules as rules_store
@@ -38,8 +38,9 @@ class Catalogue:
     """Items and offers as of one change number.
 
     items: item_id → its row of the database. newest: those with a creation date, newest first. unprofiled: digests of
-    customers who want no profile. since: the change number it was made from, and changed: the items that differ from
-    that one; None where it was loaded whole.
+    customers who want no profile. holders: digests of customers who hold an offer of early access, with these offers.
+    since: the change number it was made from, and changed: the items that differ from that one; None where it was
+    loaded whole.
     """
 
     change: int = -1
@@ -47,6 +48,7 @@ class Catalogue:
     offers: list[Any] = field(default_factory=list)
     newest: list[Any] = field(default_factory=list)
     unprofiled: frozenset[bytes] = frozenset()
+    holders: Mapping[bytes, tuple[str, ...]] = field(default_factory=dict)
     since: int = -1
     changed: frozenset[str] | None = None
 
@@ -158,7 +160,8 @@ def load_catalogue(engine: sa.Engine, change: int) -> Catalogue:
     """Return all items and offers. `change` was read before them, so what came between is loaded again."""
     with reading(engine, LOAD_SECONDS) as connection:
         found = {row.item_id: row for row in connection.execute(_items().where(sa.not_(items.c.deleted)))}
-        return Catalogue(change, found, offers.load(connection), _newest(found), _unprofiled(connection))
+        listed = offers.load(connection)
+        return Catalogue(change, found, listed, _newest(found), _unprofiled(connection), _holders(connection, listed))
 
 
 def renew(engine: sa.Engine, old: Catalogue, change: int) -> Catalogue:
@@ -175,8 +178,10 @@ def renew(engine: sa.Engine, old: Catalogue, change: int) -> Catalogue:
         moved = any(_dated(old.items.get(row.item_id)) != _dated(found.get(row.item_id)) for row in rows)
         swapped = {row.item_id: row for row in rows}
         newest = _newest(found) if moved else [swapped.get(one.item_id, one) for one in old.newest]
+        listed = offers.load(connection)
+        holders = _holders(connection, listed)
         return Catalogue(
-            change, found, offers.load(connection), newest, _unprofiled(connection), old.change, frozenset(swapped)
+            change, found, listed, newest, _unprofiled(connection), holders, old.change, frozenset(swapped)
         )
 
 
@@ -199,6 +204,14 @@ def _items() -> sa.Select[Any]:
 def _unprofiled(connection: sa.Connection) -> frozenset[bytes]:
     found = connection.scalars(sa.select(customers.c.customer_id).where(customers.c.profiling.is_(False)))
     return frozenset(digest(customer_id) for customer_id in found)
+
+
+def _holders(connection: sa.Connection, listed: list[Any]) -> dict[bytes, tuple[str, ...]]:
+    early = [one.offer_id for one in listed if one.kind == "early_access" and one.active]
+    found: dict[bytes, tuple[str, ...]] = {}
+    for offer_id, customer_id in claimed.holders(connection, early) if early else ():
+        found[digest(customer_id)] = (*found.get(digest(customer_id), ()), offer_id)
+    return found
 
 
 def _newest(found: dict[str, Any]) -> list[Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
 from functools import partial
 from typing import Annotated, Any, Final
 
@@ -23,7 +22,7 @@ from recsvc.web.bulk import NDJSON, replay
 from recsvc.web.contract import Route, read_body_and_bytes, read_query, validated
 from recsvc.web.lists import reply, shop
 from recsvc.web.offer_schemas import OfferKind
-from recsvc.web.outputs import Out
+from recsvc.web.outputs import OfferOut, Out
 from recsvc.web.questions import Exclude, Locale, Truth
 from recsvc.web.schemas import _INTEGRAL, Id, In, Limit, Nothing, _one_of, _one_of_schema
 from recsvc.web.streams import lines_of, until_broken
@@ -74,41 +73,6 @@ class OffersLine(_OffersBody):
     """A customer, and what is asked for them beside what the query string asks for everybody."""
 
     customer_id: Id
-
-
-class OfferReason(Out):
-    """Why an offer is shown. share: the part of the cited item in what the customer buys of the offer's items."""
-
-    code: str
-    item_id: str | None
-    share: float
-    text: str
-
-
-class OfferOut(Out):
-    """An offer. score: expected cents, p_redeem × (value_cents − cost_cents). p_redeem: the chance that this customer
-    redeems it. uplift: null, no hold-out measures it yet. creative: its text in the customer's language. items: at most
-    20, those that say most to this customer first; items_in_all: how many it has. estimated: names of fields that are
-    estimates."""
-
-    offer_id: str
-    name: str
-    kind: str
-    score: float
-    p_redeem: float
-    uplift: float | None
-    value_cents: int | None
-    cost_cents: int | None
-    currency: str | None
-    benefit: str | None
-    creative: str | None
-    items: list[str]
-    items_in_all: int
-    valid_from: datetime | None
-    valid_until: datetime | None
-    claim_id: str | None
-    estimated: list[str]
-    reasons: list[OfferReason]
 
 
 class Refused(Out):

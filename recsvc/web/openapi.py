@@ -139,6 +139,7 @@ def _responses(route: Route) -> dict[str, Any]:
         decided
         or "{item_id}" in route.path
         or "{offer_id}" in route.path
+        or route.path == "/v1/explain"
         or "{claim_id}" in route.path
         or (route.path == "/v1/customers/{customer_id}")
     ):

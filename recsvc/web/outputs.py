@@ -56,8 +56,44 @@ class FieldsOut(Out):
     currency: str | None = None
 
 
+class OfferReason(Out):
+    """Why an offer is shown. share: the part of the cited item in what the customer buys of the offer's items."""
+
+    code: str
+    item_id: str | None
+    share: float
+    text: str
+
+
+class OfferOut(Out):
+    """An offer. score: expected cents, p_redeem × (value_cents − cost_cents). p_redeem: the chance that this customer
+    redeems it. uplift: null, no hold-out measures it yet. creative: its text in the customer's language. items: at most
+    20, those that say most to this customer first; items_in_all: how many it has. estimated: names of fields that are
+    estimates."""
+
+    offer_id: str
+    name: str
+    kind: str
+    score: float
+    p_redeem: float
+    uplift: float | None
+    value_cents: int | None
+    cost_cents: int | None
+    currency: str | None
+    benefit: str | None
+    creative: str | None
+    items: list[str]
+    items_in_all: int
+    valid_from: datetime | None
+    valid_until: datetime | None
+    claim_id: str | None
+    estimated: list[str]
+    reasons: list[OfferReason]
+
+
 class ItemOut(Out):
-    """One item of a list. parts: when they were asked for, what each generator gave to its score in the blend."""
+    """One item of a list. parts: when they were asked for, what each generator gave to its score in the blend. offer:
+    when offers were asked for, the customer's best on it, null without any."""
 
     item_id: str
     slot: int
@@ -67,6 +103,7 @@ class ItemOut(Out):
     reasons: list[ReasonOut]
     fields: FieldsOut
     parts: dict[str, float] = {}
+    offer: OfferOut | None = None
 
 
 class ListReply(Out):

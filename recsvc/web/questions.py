@@ -127,6 +127,7 @@ class RecommendationsQuery(Asked):
     explore: Explore = 0.0
     rotation_rate: Rotation = 0.0
     explain: Truth = Field(False, description="Tell what each generator gave.")
+    include_offers: Truth = Field(False, description="Beside each item the customer's best offer on it.")
     exclude: Exclude = ()
     category: tuple[Category, ...] = Field((), description="Only items of one of these; repeat it.")
     filter: FilterText | None = None
@@ -166,6 +167,7 @@ class QuestionBody(Asked):
     explore: Part = 0.0
     rotation_rate: Part = 0.0
     explain: bool = False
+    include_offers: bool = False
     limit: Some = 10
     offset: Annotated[int, Field(ge=0, le=LAST), _INTEGRAL] = 0
     exclude: list[Id] = Field([], max_length=1000)
@@ -209,6 +211,7 @@ def question(asked: RecommendationsQuery | QuestionBody, exclude: Sequence[str])
         locale=asked.locale,
         channel=asked.channel,
         explain=asked.explain,
+        include_offers=asked.include_offers,
         said=frozenset(asked.model_fields_set),
     )
 

@@ -86,7 +86,8 @@ def test_a_view_changes_the_next_list_of_a_newcomer(client: Any) -> None:
     after = client.get("/v1/customers/walk-in/recommendations")
     assert after.json["source"] == "live" and _ids(after) != before
     assert all(one.startswith("tea") for one in _ids(after)[:5])
-    assert after.json["items"][0]["reasons"][0]["item_id"] == "tea-05"
+    cited = [one["reasons"][0]["item_id"] for one in after.json["items"][:5]]
+    assert "tea-05" in cited and set(cited) <= {"tea-05", None}
 
 
 def test_a_cart_brings_complements_and_a_dislike_removes(client: Any) -> None:
@@ -155,7 +156,8 @@ def test_offers_hold_their_dates_and_follow_the_customer(client: Any) -> None:
     coffee = client.get("/v1/customers/c3/offers").json["offers"]
     assert [one["offer_id"] for one in coffee] == ["on-coffee", "on-tea"]
     assert coffee[0]["reasons"][0]["code"] == "offer_fit" and coffee[0]["reasons"][0]["item_id"].startswith("coffee")
-    assert coffee[0]["estimated"] == ["value_cents"] and coffee[0]["p_redeem"] is None
+    assert coffee[0]["estimated"] == ["p_redeem", "score", "value_cents"]
+    assert coffee[0]["p_redeem"] > coffee[1]["p_redeem"] > 0
     assert client.get("/v1/customers/c100/offers?limit=1").json["offers"][0]["offer_id"] == "on-tea"
     assert client.get("/v1/customers/nobody/offers").json["offers"][0]["reasons"][0]["code"] == "fallback"
 
