@@ -54,11 +54,6 @@ def rejects(kind: str, reason: str | None) -> bool:
     return kind == "dislike" or (kind == "return" and reason == "disliked")
 
 
-def blames(kind: str, reason: str | None) -> bool:
-    """Whether an interaction says: the item is bad, whoever buys it."""
-    return kind == "return" and reason == "defective"
-
-
 def gives_back(kind: str) -> bool:
     """Whether an interaction says: the customer no longer has what they bought."""
     return kind in {"return", "refund"}

@@ -10,6 +10,7 @@ the other, and what the other commits then is lost (seen in a test, and in SQLit
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -29,11 +30,14 @@ from recsvc.store.interactions import interactions as table
 from recsvc.store.sessions import sessions
 
 _WORDS = ("customer_id", "reason", "order_id", "channel")
+# Kinds of which the subject is read: it stands within the details, which most interactions do without.
+_WITH_SUBJECT = ("complaint",)
 
 
 def interactions(engine: sa.Engine, up_to: int) -> Iterator[pa.RecordBatch]:
-    """Yield customer_id, item_id, kind, occurred_at, stars (0: none), reason, order_id, channel and quantity of
-    all interactions with an item up to a revision, in the order of their numbers, but of customers who want no profile.
+    """Yield customer_id, item_id, kind, occurred_at, stars (0: none), reason, order_id, channel, quantity and subject
+    of all interactions with an item up to a revision, in the order of their numbers, but not of customers who want no
+    profile.
 
     A session that was merged is its customer's; one that was not is nobody's, as is an order that names none: their
     customer_id is null.
@@ -47,9 +51,10 @@ def interactions(engine: sa.Engine, up_to: int) -> Iterator[pa.RecordBatch]:
     words = [sa.func.coalesce(t[name], "").label(name) for name in _WORDS[1:]]
     stars = sa.func.coalesce(t.stars, 0).label("stars")
     quantity = sa.func.coalesce(t.quantity, 1).label("quantity")
+    details = sa.case((t.kind.in_(_WITH_SUBJECT), sa.func.coalesce(sa.cast(t.details, sa.Text), "")), else_="")
     unprofiled = sa.select(customers.c.customer_id).where(customers.c.profiling.is_(False))
     query = (
-        sa.select(who, t.item_id, t.kind, t.occurred_at, stars, *words, quantity)
+        sa.select(who, t.item_id, t.kind, t.occurred_at, stars, *words, quantity, details.label("details"))
         .outerjoin(sessions, sessions.c.session_id == t.session_id)
         .where(t.revision <= up_to, t.item_id.is_not(None), who.not_in(unprofiled))
         .order_by(t.revision)
@@ -60,7 +65,14 @@ def interactions(engine: sa.Engine, up_to: int) -> Iterator[pa.RecordBatch]:
             column = batch[name]
             known = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
             batch = batch.set_column(batch.schema.get_field_index(name), name, known)  # noqa: PLW2901 column by column
-        yield batch
+        yield batch.set_column(batch.schema.get_field_index("details"), "subject", _subjects(batch["details"]))
+
+
+def _subjects(details: pa.Array) -> pa.Array:
+    """Return the subject that each of the details, as JSON, names; null for none."""
+    said = details.dictionary_encode()
+    found = [json.loads(text).get("subject") if text else None for text in said.dictionary.to_pylist()]
+    return pa.array(found, pa.string()).take(said.indices)
 
 
 def _postgres(url: sa.URL, text: str) -> Iterator[pa.RecordBatch]:

@@ -14,14 +14,13 @@ from recsvc.errors import InvalidRequest
 
 # By field of `generators`; what they are is in `training.models.registry`, which reads this module.
 METHODS: Final = {"collaborative": ("als", "bpr"), "neighbours": ("graph", "ease", "bm25", "cosine")}
+# Of a shop to which none can be fitted: on Ta-Feng and The Complete Journey none of the others was better.
+VISIT_DECAY = 0.94
+Weight = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, populate_by_name=True, serialize_by_alias=True)
-
-
-# Of a shop to which none can be fitted: on Ta-Feng and The Complete Journey none of the others was better.
-VISIT_DECAY = 0.94
 
 
 class Source(_Strict):
@@ -112,6 +111,23 @@ class Catalogue(_Strict):
     new_days: int = Field(60, ge=1, le=3650)
 
 
+class Karma(_Strict):
+    """How items are judged by how their orders ended; `engine.karma` says what is made of it."""
+
+    shrink: float = Field(20.0, gt=0, le=1e6)
+    force: float = Field(2.0, ge=0, le=100)
+    banned_rate: float = Field(0.3, gt=0, le=1)
+    banned_orders: float = Field(20.0, ge=1, le=1e9)
+    returns: dict[str, Weight] = {
+        "defective": 1.0, "damaged": 0.5, "not_as_described": 0.5, "disliked": 0.0, "wrong_size": 0.0, "other": 0.0,
+    }  # fmt: skip
+    complaints: dict[str, Weight] = {
+        "defective": 1.0, "quality": 0.5, "not_as_described": 0.5, "delivery": 0.0, "wrong_size": 0.0, "other": 0.25,
+    }  # fmt: skip
+    reviews: dict[Annotated[int, Field(ge=1, le=5)], Weight] = {1: 0.5, 2: 0.25}
+    defects: list[str] = ["defective"]
+
+
 class Holdout(_Strict):
     """What is held back within the data to choose the blend and train the ranker on."""
 
@@ -171,6 +187,7 @@ class Config(_Strict):
     bpr: Bpr = Bpr()
     popularity: Popularity = Popularity()
     catalogue: Catalogue = Catalogue()
+    karma: Karma = Karma()
     features: Features = Features()
     holdout: Holdout = Holdout()
     lists: Lists = Lists()

@@ -58,7 +58,7 @@ def counted(log: Log, matrix: matrices.Matrix, config: Config) -> dict[str, Arra
     """Return the item arrays that are counted and not learnt: what sells, what is bought again, what came back."""
     group = None if log.content is None else log.content.group[matrix.item_codes]
     return {
-        "item_traits": matrices.traits(matrix, group), "karma": karma.multipliers(log, matrix),
+        "item_traits": matrices.traits(matrix, group), **karma.arrays(log, matrix, config.karma, group),
         "popularity": _recent(matrix, config.popularity.window_days),
         "sale_rows": matrix.sale_rows, "sale_days": matrix.sale_days, "sale_orders": matrix.sale_orders,
         **_extras(matrix),
@@ -91,7 +91,7 @@ def with_customers(
     hashes = [model.hash_customer(customer_id, secret) for customer_id in ids]
     order = np.array(sorted(range(len(ids)), key=hashes.__getitem__), np.int64)
     names = sorted(set(segments.values()))
-    rows = _segments(matrix, [segments.get(one) for one in ids], names)
+    rows = _segments(matrix, [segments.get(one) for one in ids], names, found["karma"])
     own = _own(order, matrix.history, matrix.offsets, secret, [hashes[row] for row in order])
     if "customer_extra" in found and matrix.extras is not None:
         own["customer_extra"] = matrix.extras.customers.kept[order]
@@ -112,7 +112,7 @@ def parameters(matrix: matrices.Matrix, config: Config, blend: dict[str, float])
         "visit_decay": matrix.decay.visit_decay, "prior_visits": config.history.prior_visits,
         "alpha": config.als.alpha, "regularization": config.als.regularization,
         "weights": {name: config.weights.get(name, kind.weight) for name, kind in KINDS.items()},
-        "blend": blend, "segments": [], "database_id": "", "last_revision": 0,
+        "karma": karma.parameters(config.karma), "blend": blend, "segments": [], "database_id": "", "last_revision": 0,
         **({} if matrix.extras is None else {"features": matrix.extras.parameters}),
     }  # fmt: skip
 
@@ -195,8 +195,9 @@ def _blank(customers: int, depth: int) -> dict[str, Array]:
     }  # fmt: skip
 
 
-def _segments(matrix: matrices.Matrix, of_customer: list[str | None], names: list[str]) -> Array:
-    """Return (segments, 100) item rows: what customers of each segment ordered most in the last 90 days."""
+def _segments(matrix: matrices.Matrix, of_customer: list[str | None], names: list[str], force: Array) -> Array:
+    """Return (segments, 100) item rows: what customers of each segment ordered most in the last 90 days, times the
+    karma `force`, (n,), of each item."""
     rows = np.full((len(names), _SEGMENT_ITEMS), -1, np.int32)
     code = {name: row for row, name in enumerate(names)}
     group = np.array([code.get(name or "", -1) for name in of_customer], np.int64)
@@ -205,6 +206,7 @@ def _segments(matrix: matrices.Matrix, of_customer: list[str | None], names: lis
     for row in range(len(names)):
         mine = recent & (entries == row)
         counts = np.bincount(matrix.history.item_rows[mine], matrix.history.repeats[mine], matrix.shape[1])
+        counts *= force
         best = np.argsort(-counts, kind="stable")[:_SEGMENT_ITEMS]
         best = best[counts[best] > 0]
         rows[row, : len(best)] = best

@@ -32,7 +32,7 @@ NOUN = "interactions"
 _TAKEN: dict[str, Any] = {
     "customer_id": pa.string(), "item_id": pa.string(), "kind": pa.string(), "occurred_at": pa.int64(),
     "stars": pa.int64(), "reason": pa.string(), "order_id": pa.string(), "quantity": pa.int64(),
-    "channel": pa.string(),
+    "channel": pa.string(), "subject": pa.string(),
 }  # fmt: skip
 Checked = tuple[Piece, dict[str, Any], Array]
 

@@ -68,7 +68,7 @@ def as_log(task: Task, config: Config) -> Log:
         np.zeros(e, bool),
     )
     customers, items = (list(map(str, range(count))) for count in (task.customer_count, task.item_count))
-    return Log(customers, items, task.customers.astype(np.int32), events, *(np.zeros(e, bool),) * 3)
+    return Log(customers, items, task.customers.astype(np.int32), events, *(np.zeros(e, bool),) * 2)
 
 
 def _rank(model: Model, matrix: Matrix, task: Task, progress: Progress, threads: int) -> dict[str, Array]:

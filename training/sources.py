@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from recsvc.artifact import Array
-from recsvc.concepts import TASTELESS_REASONS, blames, gives_back, interaction_weight, regrets, rejects
+from recsvc.concepts import TASTELESS_REASONS, gives_back, interaction_weight, regrets, rejects
 from recsvc.engine.history import DAY, Events
 from recsvc.engine.returns import cancelled, undone
 from training import bulk
@@ -20,6 +20,9 @@ from training.content import Content, of_catalogue
 from training.extras import Extras
 
 _RETURNS = {"return", "refund", "cancel"}
+
+Outcome = tuple[str, str]
+"""return and its reason, complaint and its subject, review and its stars; "" where nothing was said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +33,10 @@ class Log:
     interaction names nobody.
     events: the interactions, `item_rows` being item codes; a purchase of which all was cancelled is none, and its
     cancel takes nothing back. returned: (e,) bool, a return, refund or other cancel.
-    blamed, regretted: (e,) bool, what `concepts.blames` and `concepts.regrets`. channels: (e,) int32, index into
-    channel_names, −1 for none; None where nobody said. content: what the catalogue says of the items,
-    when it was asked. extras: the shop's own columns, by code.
+    regretted: (e,) bool, what `concepts.regrets`. channels: (e,) int32, index into channel_names, −1 for none; None
+    where nobody said. outcomes: (e,) int32, index into outcome_names, −1 for none: what a return, a complaint or a
+    review says of the item; None where there is none of these. content: what the catalogue says of the items, when it
+    was asked. extras: the shop's own columns, by code.
     by_day: kind → (days, counts) as read, days since 1970 (UTC); a part has none.
     """
 
@@ -41,10 +45,11 @@ class Log:
     customers: Array
     events: Events
     returned: Array
-    blamed: Array
     regretted: Array
     channels: Array | None = None
     channel_names: list[str] = field(default_factory=list)
+    outcomes: Array | None = None
+    outcome_names: list[Outcome] = field(default_factory=list)
     content: Content | None = None
     extras: Extras | None = None
     by_day: dict[str, tuple[Array, Array]] | None = None
@@ -60,8 +65,8 @@ class Log:
         """Return the part at which `keep`, (e,) bool, is true; codes keep their meaning."""
         return replace(
             self, customers=self.customers[keep], events=of(self.events, keep), returned=self.returned[keep],
-            blamed=self.blamed[keep], regretted=self.regretted[keep],
-            channels=None if self.channels is None else self.channels[keep],
+            regretted=self.regretted[keep], channels=None if self.channels is None else self.channels[keep],
+            outcomes=None if self.outcomes is None else self.outcomes[keep],
         )  # fmt: skip
 
     def pairs(self, where: Array) -> Array:
@@ -103,7 +108,7 @@ def from_store(
             none.astype(np.int64),
             none.astype(bool),
         )
-        return Log([], [], none, events, *(none.astype(bool),) * 3)
+        return Log([], [], none, events, *(none.astype(bool),) * 2)
     return from_table(pa.Table.from_batches(parts), weights)
 
 
@@ -121,7 +126,7 @@ def with_catalogue(log: Log, rows: Iterable[Any], new_days: int) -> Log:
 
 def from_table(table: pa.Table, weights: dict[str, float]) -> Log:
     """Return the log of a table with the columns customer_id, item_id, kind, occurred_at (microseconds), stars,
-    reason, order_id, quantity and perhaps channel.
+    reason, order_id, quantity and perhaps channel and subject.
 
     The log is the same in whatever order the rows stand: codes follow the order of the ids, events that of time.
     """
@@ -132,9 +137,10 @@ def from_table(table: pa.Table, weights: dict[str, float]) -> Log:
     at = table["occurred_at"].to_numpy()
     quantity = table["quantity"].fill_null(1).to_numpy()
     weight = _weights(table, kinds, names, weights)
-    rejected, blamed = (_said(says, table, kinds, names) for says in (rejects, blames))
+    rejected = _said(rejects, table, kinds, names)
+    outcomes, outcome_names = _outcomes(table, kinds, names)
     pairs = customers.astype(np.int64) << 32 | items
-    order = np.lexsort((quantity, blamed, rejected, weight, orders, kinds, pairs, at))
+    order = np.lexsort((quantity, outcomes, rejected, weight, orders, kinds, pairs, at))
     customers, items, kinds, orders, at = (one[order] for one in (customers, items, kinds, orders, at))
     quantity = quantity[order]
     bought, given_back, cancels = (_of_kind(kinds, names, {kind}) for kind in ("purchase", "return", "cancel"))
@@ -152,7 +158,10 @@ def from_table(table: pa.Table, weights: dict[str, float]) -> Log:
     )  # fmt: skip
     regretted = _of_kind(kinds, names, {name for name in names if regrets(name)})
     by_day = {name: np.unique(events.at[kinds == code] // 86400, return_counts=True) for code, name in enumerate(names)}
-    log = Log(customer_ids, item_ids, customers, events, returned & ~did, blamed[order], regretted, by_day=by_day)
+    log = Log(
+        customer_ids, item_ids, customers, events, returned & ~did, regretted, by_day=by_day,
+        outcomes=outcomes[order] if outcome_names else None, outcome_names=outcome_names,
+    )  # fmt: skip
     if "channel" not in table.column_names:
         return log
     channels, names = _encode(table["channel"])
@@ -172,6 +181,26 @@ def _said(says: Callable[[str, str | None], bool], table: pa.Table, kinds: Array
     texts = [None, *reason_names]
     width = len(reason_names) + 1
     return np.array([says(names[one // width], texts[one % width]) for one in distinct.tolist()], bool)[inverse]
+
+
+def _outcomes(table: pa.Table, kinds: Array, names: list[str]) -> tuple[Array, list[Outcome]]:
+    """Return (e,) int32 codes, −1 for none, and what they stand for, sorted: see `Log`."""
+    found = np.full(len(kinds), -1, np.int32)
+    columns = {"return": "reason", "complaint": "subject", "review": "stars"}
+    told: list[tuple[str, Array, list[str]]] = []
+    for kind in sorted(columns.keys() & set(names)):
+        rows = np.flatnonzero(kinds == names.index(kind))
+        column = (
+            table[columns[kind]] if columns[kind] in table.column_names else pa.chunked_array([pa.nulls(len(kinds))])
+        )
+        codes, texts = _encode(column.take(rows).cast(pa.string()))
+        told.append((kind, rows, [*texts, ""]))
+        found[rows] = codes
+    outcomes = sorted({(kind, text) for kind, rows, texts in told for text in texts})
+    place = {one: n for n, one in enumerate(outcomes)}
+    for kind, rows, texts in told:
+        found[rows] = np.array([place[kind, text] for text in texts], np.int32)[found[rows]]
+    return found, outcomes
 
 
 def _weights(table: pa.Table, kinds: Array, names: list[str], weights: dict[str, float]) -> Array:

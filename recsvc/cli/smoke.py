@@ -101,6 +101,10 @@ def _asked_for(asked: Asked, customer: str, item: str) -> None:
     ask("POST", batch, batch, lambda v: _has_items(json.loads(v)), [customer])
     why = f"/v1/explain?customer_id={customer}&item_id={quote(item, safe='')}"
     ask("GET", why, "/v1/explain", lambda v: v["item_id"] == item)
+    karma = f"/v1/items/{quote(item, safe='')}/karma"
+    ask("GET", karma, "/v1/items/{item_id}/karma", lambda v: v["item_id"] == item)
+    karma = f"/v1/customers/{customer}/karma"
+    ask("GET", karma, "/v1/customers/{customer_id}/karma", lambda v: v["karma"] == 0)
 
 
 def _writes(asked: Asked, customer: str) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from recsvc.artifact import Array, Artifact
 from recsvc.concepts import BLENDED
-from recsvc.engine import forest, timing
+from recsvc.engine import forest, karma, timing
 from recsvc.engine.history import ENTRIES, Decay, History
 from recsvc.engine.timing import Timing
 from recsvc.errors import ArtifactInvalid
@@ -55,7 +55,8 @@ class Model:
     best first, and neighbour_scale (n,); together_* (n, 30) with −1 for none; popularity (n,) recent orders,
     item_traits (n, t) of `ITEM_TRAITS`, karma (n,) what scores are multiplied by, 0 for what is in no list, sale_* (e,)
     orders per item and day sorted by day, own_* the histories of all customers in one run, finished_* (c, depth) their
-    finished lists. With a ranker it also holds the forest of `engine.forest`; with columns of the shop's own,
+    finished lists. It may hold the arrays of `engine.karma.ARRAYS`, from which karma was made; with a ranker it holds
+    the forest of `engine.forest`; with columns of the shop's own,
     item_extra (n, e) or customer_extra (c, g), float32, `NOTHING_SAID` where nothing is.
     item_columns, customer_columns: names of those.
     timing: when customers come again, and an item's time does.
@@ -240,6 +241,7 @@ def _check_fit(model: Model) -> None:
             raise ArtifactInvalid(f"{model.version}: {name} has shape {a[name].shape}, {shape} fits the others")
     if model.ranked:
         forest.check(a, len(FEATURES) + extra["item_extra"][1] + extra["customer_extra"][1])
+    karma.check(a, model.manifest["parameters"].get("karma", {}), model.version, n)
     if (np.diff(a["neighbour_offsets"]) < 0).any():
         raise ArtifactInvalid(f"{model.version}: neighbour_offsets does not ascend")
     inside = np.diff(a["own_item_rows"].astype(np.int64)) <= 0

@@ -24,13 +24,14 @@ _GOES_ON = 0.1
 @dataclass(frozen=True, slots=True)
 class Sales:
     """Orders net of returns per item and day, of n items. rows, days (since 1970), orders: (e,), sorted by day.
-    newest: the newest day that the model knows."""
+    newest: the newest day that the model knows. karma: (n,) float32, the items' own, which lists are net of."""
 
     n: int
     rows: Array
     days: Array
     orders: Array
     newest: int
+    karma: Array
 
     def within(self, last_day: int, window_days: int) -> Array:
         """Return (n,) float64: the orders of the `window_days` days that end with `last_day`, both included."""
@@ -58,7 +59,7 @@ def sales_of(model: Model) -> Sales:
     """Return what a model knows of sales."""
     days = model.a["sale_days"]
     newest = int(days[-1]) if len(days) else 0
-    return Sales(model.n_items, model.a["sale_rows"], days, model.a["sale_orders"], newest)
+    return Sales(model.n_items, model.a["sale_rows"], days, model.a["sale_orders"], newest, model.a["karma"])
 
 
 def added(sales: Sales, rows: Array, days: Array, orders: Array) -> Sales:
@@ -66,30 +67,30 @@ def added(sales: Sales, rows: Array, days: Array, orders: Array) -> Sales:
     days = np.concatenate([sales.days, days])
     order = np.argsort(days, kind="stable")
     rows, orders = np.concatenate([sales.rows, rows]), np.concatenate([sales.orders, orders])
-    return Sales(sales.n, rows[order], days[order], orders[order], sales.newest)
+    return Sales(sales.n, rows[order], days[order], orders[order], sales.newest, sales.karma)
 
 
 def bestsellers(sales: Sales, shelf: Shelf, among: Array | None, window: Window, limit: int) -> Listed:
-    """Return the items with most orders, net of returns, in a window.
+    """Return the items with most orders, net of returns and times the karma of each, in a window.
 
     Args:
         among: (n,) bool, the items asked for, as those of one category; None for all.
     """
     counts = sales.within(window.last_day(sales), window.days)
-    return _public(counts, shelf, among, limit, Reason.FALLBACK)
+    return _public(counts * sales.karma, shelf, among, limit, Reason.FALLBACK)
 
 
 def trending(sales: Sales, shelf: Shelf, among: Array | None, window: Window, limit: int) -> Listed:
     """Return the items whose orders rose most in the window against the four windows before.
 
     Score: (seen − expected) / sqrt(expected + 1), with `expected` the mean of those four, so that a rise from
-    1 to 3 does not beat a rise from 100 to 150.
+    1 to 3 does not beat a rise from 100 to 150; times the karma of the item.
     """
     end = window.last_day(sales)
     seen = sales.within(end, window.days)
     expected = sales.within(end - window.days, 4 * window.days) / 4.0
     rise = (seen - expected) / np.sqrt(np.maximum(expected, 0.0) + 1.0)
-    return _public(np.where(seen > 0, rise, 0.0), shelf, among, limit, Reason.TRENDING_IN)
+    return _public(np.where(seen > 0, rise * sales.karma, 0.0), shelf, among, limit, Reason.TRENDING_IN)
 
 
 def segment(model: Model, segment_row: int, shelf: Shelf, without: Array, limit: int) -> Listed:

@@ -50,6 +50,9 @@ def test_the_document_names_the_scope_and_what_a_key_may_meet() -> None:
         ("/v1/items/new-00/similar", "/v1/items/{item_id}/similar"),
         ("/v1/trending", "/v1/trending"), ("/v1/bestsellers", "/v1/bestsellers"), ("/v1/new", "/v1/new"),
         ("/readyz", "/readyz"), ("/healthz", "/healthz"), ("/v1/models", "/v1/models"),
+        ("/v1/customers/c3/karma", "/v1/customers/{customer_id}/karma"),
+        ("/v1/items/coffee-03/karma", "/v1/items/{item_id}/karma"),
+        ("/v1/items/new-00/karma", "/v1/items/{item_id}/karma"),
     ],
 )  # fmt: skip
 def test_replies_match_the_document(client: Any, path: str, template: str) -> None:

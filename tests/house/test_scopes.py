@@ -58,6 +58,8 @@ GOLDEN = {
     "DELETE /v1/placements/{placement_id}": "catalog",
     "GET /v1/placements": "catalog",
     "GET /v1/explain": "admin",
+    "GET /v1/customers/{customer_id}/karma": "admin",
+    "GET /v1/items/{item_id}/karma": "admin",
     "GET /v1/models": "admin",
     "POST /v1/models/{version}/use": "admin",
     "GET /healthz": None,

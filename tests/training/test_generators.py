@@ -55,7 +55,7 @@ def _checkerboard() -> Log:
     )  # fmt: skip
     names = ([f"c{c}" for c in range(CUSTOMERS)], [f"i{i}" for i in range(ITEMS + 2)])
     nothing = np.zeros(len(items), bool)
-    return Log(*names, customers.astype(np.int32), events, nothing, nothing, nothing)
+    return Log(*names, customers.astype(np.int32), events, nothing, nothing)
 
 
 def _fitted(generator: str, method: str) -> tuple[Model, Matrix]:

@@ -180,7 +180,7 @@ def test_orders_without_a_customer_teach_what_goes_together_and_nothing_else(eng
     given.check(log)
     with pytest.raises(InvalidRequest, match="names a customer"):
         nobody = np.full(len(log), -1, np.int32)
-        given.check(Log([], log.item_ids, nobody, log.events, log.returned, log.blamed, log.regretted))
+        given.check(Log([], log.item_ids, nobody, log.events, log.returned, log.regretted))
 
 
 def test_one_household_is_one_witness_however_many_orders(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def test_several_categories_are_any_of_them(client: Any) -> None:
 
 def test_a_window_ends_today_while_the_shop_sells_on_and_else_where_the_history_ends() -> None:
     days = np.arange(100)
-    sales = Sales(2, np.zeros(100, np.int64), days, np.full(100, 10.0), 99)
+    sales = Sales(2, np.zeros(100, np.int64), days, np.full(100, 10.0), 99, np.ones(2, np.float32))
     month = Window(110 * 86400.0, 28)
     assert month.last_day(sales) == 110 and Window(500 * 86400.0, 28).last_day(sales) == 99
     one_click = popular.added(sales, np.array([1]), np.array([500]), np.array([1]))
