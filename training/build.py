@@ -20,6 +20,7 @@ from training.given import Given
 from training.learn import Order
 from training.matrix import Matrix
 from training.models import registry
+from training.offers.of_store import OfferModel
 from training.progress import Progress
 
 
@@ -34,14 +35,18 @@ class Built:
     model: Model
 
 
-def fitted(read: Given, order: Order, version: str, engine: sa.Engine, shop: facts.Facts, progress: Progress) -> Built:
+def fitted(
+    read: Given, order: Order, offers: OfferModel, version: str, engine: sa.Engine, shop: facts.Facts,
+    progress: Progress,
+) -> Built:  # fmt: skip
     """Return the model, fitted to all days and ordered as was learnt, with a list of nobody yet."""
     config = order.config
     progress.step("fitting on all days", registry.iterations(config))
     matrix, found = fit.arrays(read.log, config, progress.at)
     found |= repeats.learnt(read.log, matrix, config)
-    blend = dict(zip(BLENDED, order.blend.tolist(), strict=True))
-    return of_arrays(read, config, matrix, found | order.trees, blend, version, engine, shop)
+    found |= order.trees | offers.arrays(matrix.item_codes, matrix.customer_codes)
+    learnt = {"blend": dict(zip(BLENDED, order.blend.tolist(), strict=True)), "offers": offers.parameters}
+    return of_arrays(read, config, matrix, found, learnt, version, engine, shop)
 
 
 def of_arrays(
@@ -49,16 +54,21 @@ def of_arrays(
     config: Config,
     matrix: Matrix,
     found: dict[str, Array],
-    blend: dict[str, float],
+    learnt: dict[str, Any],
     version: str,
     engine: sa.Engine,
     shop: facts.Facts,
 ) -> Built:
-    """Return the model of item arrays, with the customers of the matrix and a list of nobody yet."""
+    """Return the model of item arrays, with the customers of the matrix and a list of nobody yet.
+
+    Args:
+        found: with the arrays of the offer model, its customers in the order of the matrix.
+        learnt: `blend` and `offers`, the parameters of both.
+    """
     segments = customers.segments(engine)
     found, names, rows = fit.with_customers(found, matrix, read.log, shop.customer_secret, segments, config.lists.depth)
     parameters = {
-        **fit.parameters(matrix, config, blend),
+        **fit.parameters(matrix, config, learnt["blend"]), "offers": learnt["offers"],
         "segments": names, "database_id": shop.database_id, "last_revision": read.up_to,
     }  # fmt: skip
     return Built(matrix, found, parameters, rows, fit.assemble(version, found, parameters))

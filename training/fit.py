@@ -93,6 +93,8 @@ def with_customers(
     names = sorted(set(segments.values()))
     rows = _segments(matrix, [segments.get(one) for one in ids], names, found["karma"])
     own = _own(order, matrix.history, matrix.offsets, secret, [hashes[row] for row in order])
+    if "customer_offers" in found:
+        own["customer_offers"] = found["customer_offers"][order]
     if "customer_extra" in found and matrix.extras is not None:
         own["customer_extra"] = matrix.extras.customers.kept[order]
     return {**found, **own, **_blank(len(ids), depth), "segment_rows": rows}, names, order

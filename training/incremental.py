@@ -31,6 +31,7 @@ from training.gate import arrays, data
 from training.gate.checks import Check, Production, verdict
 from training.given import Given
 from training.matrix import Matrix
+from training.offers import of_store
 from training.production import in_use
 from training.progress import Progress
 from training.report import collect
@@ -70,9 +71,14 @@ def train(
     read = replace(read, log=of_items(read.log, base.item_ids, read))
     clock.lap("read")
     matrix, found = counted(base.a, read.log, recipe)
-    blend = dict(base.manifest["parameters"]["blend"])
+    trained = base.manifest["parameters"]
+    blend = dict(trained["blend"])
+    if "offer_groups" in found:
+        past = of_store.past_of(engine, read.log, read.catalogue, read.up_to, recipe)
+        found["customer_offers"] = of_store.takings(past, of_store.moment(read.log), matrix.customer_codes)
+    learnt = {"blend": blend, "offers": trained.get("offers", {})}
     version = artifact.new_version(datetime.now(UTC))
-    built = build.of_arrays(read, recipe, matrix, found, blend, version, engine, shop)
+    built = build.of_arrays(read, recipe, matrix, found, learnt, version, engine, shop)
     clock.lap("count")
     built = build.finished(built, read, recipe, progress)
     clock.lap("lists")
@@ -94,6 +100,7 @@ def train(
 def _manifest(built: Built, read: Given, base: Model) -> dict[str, Any]:
     """Return the manifest: what was measured and learnt is the full run's, which it names."""
     kept = {name: base.manifest[name] for name in ("ordering", "note", "metrics", "evaluation", "configuration")}
+    kept["offers"] = base.manifest.get("offers", {})
     full = base.manifest.get("incremental_on", base.version)
     return build.manifest(built, read) | kept | {"incremental_on": full}
 

@@ -21,6 +21,7 @@ from training.evaluate import Clock, Evaluation
 from training.gate import arrays, data, scores
 from training.gate.checks import verdict
 from training.given import Given
+from training.offers import of_store
 from training.production import in_use, recipe_in_use
 from training.progress import Progress
 from training.report import collect
@@ -71,15 +72,17 @@ def train(
     beside, more = recipe_in_use(engine, read, config, production, found, progress, clock)
     checks += more + scores.of_scores(found, production, None if beside is None else beside.ndcg, config)
     verdict(checks, force)
+    offers = of_store.learnt(engine, read.log, read.catalogue, read.up_to, config, progress)
+    clock.lap("offers")
     version = artifact.new_version(datetime.now(UTC))
-    fitted = build.fitted(read, found.order, version, engine, shop, progress)
+    fitted = build.fitted(read, found.order, offers, version, engine, shop, progress)
     checks += arrays.of_arrays(fitted.found, fitted.matrix.shape, production)
     verdict(checks, force)
     clock.lap("fit")
     fitted = build.finished(fitted, read, config, progress)
     clock.lap("lists")
     checks += arrays.of_model(fitted.model, fitted.matrix, fitted.rows, config.seed)
-    manifest = _manifest(read, config, fitted, found, verdict(checks, force))
+    manifest = _manifest(read, config, fitted, found, verdict(checks, force)) | {"offers": offers.judged}
     kept = artifact.Artifact(version, manifest, fitted.found)
     manifest["report"] = collect.collect(engine, read, kept, production, clock.laps)
     progress.step("publishing")

@@ -11,8 +11,9 @@ import numpy as np
 
 from recsvc.artifact import Array, Artifact
 from recsvc.concepts import BLENDED
-from recsvc.engine import forest, karma, timing
+from recsvc.engine import forest, karma, redemption, timing
 from recsvc.engine.history import ENTRIES, Decay, History
+from recsvc.engine.redemption import Takers
 from recsvc.engine.timing import Timing
 from recsvc.errors import ArtifactInvalid
 
@@ -59,7 +60,7 @@ class Model:
     the forest of `engine.forest`; with columns of the shop's own,
     item_extra (n, e) or customer_extra (c, g), float32, `NOTHING_SAID` where nothing is.
     item_columns, customer_columns: names of those.
-    timing: when customers come again, and an item's time does.
+    timing: when customers come again, and an item's time does. takers: who takes up offers.
     log_popularity: (n,) float32, the score of the popularity generator, the same for everybody; by_popularity: (n,) the
     rows in its order.
     """
@@ -82,6 +83,7 @@ class Model:
     log_popularity: Array
     by_popularity: Array
     timing: Timing
+    takers: Takers
     item_columns: tuple[str, ...] = ()
     customer_columns: tuple[str, ...] = ()
 
@@ -209,6 +211,7 @@ def _build(artifact: Artifact) -> Model:
         log_popularity=log_popularity,
         by_popularity=np.argsort(-log_popularity, kind="stable"),
         timing=timing.of_arrays(artifact.arrays, len(ids)),
+        takers=redemption.of_artifact(artifact.arrays, float(p.get("offers", {}).get("base", 0.0)), len(ids)),
         item_columns=tuple(map(str, p.get("features", {}).get("items", ()))),
         customer_columns=tuple(map(str, p.get("features", {}).get("customers", ()))),
     )

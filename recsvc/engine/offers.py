@@ -11,7 +11,7 @@ from recsvc.engine import redemption
 from recsvc.engine.eligibility import Shelf
 from recsvc.engine.history import History
 from recsvc.engine.model import Model
-from recsvc.engine.redemption import About, Goods
+from recsvc.engine.redemption import About
 
 # A coupon may be for thousands of items; a reply names those that say most to this customer.
 SHOWN = 20
@@ -53,18 +53,7 @@ def book(model: Model, items: list[Array], campaigns: Array, days: Array) -> Off
     rows = np.concatenate(items).astype(np.int32) if items else np.empty(0, np.int32)
     orders = np.maximum(model.a["popularity"], 0.0)
     fame = np.log1p(_sums(orders[rows], offsets)).astype(np.float32)
-    return OfferBook(offsets, rows, fame, redemption.about(goods(model), items, campaigns, days))
-
-
-def goods(model: Model) -> Goods:
-    """Return what the offer model needs of a model's items."""
-    groups = np.full((model.n_items, redemption.LEVELS), -1, np.int32)
-    return Goods(model.a["popularity"], groups)
-
-
-def chances(offers: OfferBook, model: Model, history: History, now: float) -> Array:
-    """Return (o,) float64: how likely a customer redeems each offer, p(redeem)."""
-    return redemption.chance(redemption.prior(offers.about, history))
+    return OfferBook(offsets, rows, fame, redemption.about(model.takers.goods, items, campaigns, days))
 
 
 def available(offers: OfferBook, shelf: Shelf) -> Array:

@@ -126,6 +126,49 @@ def features(known: About, goods: Goods, history: History, taken: Array, now: fl
     return out
 
 
+@dataclass(frozen=True, slots=True)
+class Takers:
+    """The offer model of an artifact. arrays: `offer_forest_*`, empty where nothing was learnt. base: what the forest
+    moves. goods: of the n items. taken: (c, TAKEN) float32, of the model's customers."""
+
+    arrays: Mapping[str, Array]
+    base: float
+    goods: Goods
+    taken: Array
+
+    def of(self, row: int) -> Array:
+        """Return (TAKEN,) of a customer; nothing for a row of −1."""
+        return self.taken[row] if 0 <= row < len(self.taken) else np.zeros(TAKEN, np.float32)
+
+
+def of_artifact(arrays: Mapping[str, Array], base: float, n: int) -> Takers:
+    """Return the offer model in an artifact's arrays, for its n items; one of before there was any
+    knows nothing, and the prior stands in.
+
+    Raises:
+        ArtifactInvalid: names what does not fit.
+    """
+    customers = len(arrays["customer_high"])
+    check(arrays, base, n, customers)
+    groups = arrays.get("offer_groups", np.full((n, LEVELS), -1, np.int32))
+    taken = arrays.get("customer_offers", np.zeros((customers, TAKEN), np.float32))
+    found = {name: one for name, one in arrays.items() if name.startswith(f"{PREFIX}forest_")}
+    return Takers(found, base, Goods(arrays["popularity"], groups), taken)
+
+
+def chances(model: Takers, about: About, history: History, row: int, now: float) -> Array:
+    """Return (o,) float64: p(redeem) of one customer and all offers.
+
+    Args:
+        row: of the customer in the model, −1 for none.
+        now: epoch seconds.
+    """
+    if not model.arrays:
+        return chance(prior(about, history))
+    table = features(about, model.goods, history, model.of(row), now)
+    return chance(log_odds(model.arrays, model.base, table))
+
+
 def log_odds(arrays: Mapping[str, Array], base: float, table: Array) -> Array:
     """Return (c,) float64, the log odds that each row of `features` is taken up.
 

@@ -16,13 +16,12 @@ import msgspec
 import numpy as np
 
 from recsvc.concepts import Reason
-from recsvc.engine import channels, choice, refusals
+from recsvc.engine import channels, choice, redemption, refusals
 from recsvc.engine import offers as engine_offers
 from recsvc.engine.channels import Reach
 from recsvc.engine.choice import Wares
 from recsvc.engine.history import DAY
 from recsvc.engine.offers import Evidence
-from recsvc.engine.redemption import PRIOR_RATE
 from recsvc.engine.refusals import Opening, Refusal
 from recsvc.errors import RecsvcError
 from recsvc.flows import people, replies, terms, texts
@@ -151,9 +150,9 @@ def _wares(snapshot: Snapshot, guest: Guest, now: float) -> Wares:
     count = len(offered.rows)
     available = offered.available(snapshot.shelf, snapshot.catalogue, now)
     if snapshot.model is None or offered.book is None:
-        p = np.full(count, PRIOR_RATE)
+        p = np.full(count, redemption.PRIOR_RATE)
         return Wares(offered.terms, p, offered.value, offered.cost, np.zeros(count), available)
-    p = engine_offers.chances(offered.book, snapshot.model, guest.known.history, now)
+    p = redemption.chances(snapshot.model.takers, offered.book.about, guest.known.history, guest.known.row, now)
     return Wares(offered.terms, p, offered.value, offered.cost, offered.book.fame, available)
 
 

@@ -236,6 +236,16 @@ def bestsellers(engine: sa.Engine, after: int, limit: int) -> list[tuple[str, in
         return [(item_id, int(count)) for item_id, count in connection.execute(query)]
 
 
+def of_offers(engine: sa.Engine, up_to: int) -> list[Any]:
+    """Return who was shown or redeemed which offer, and when, up to a revision."""
+    t = interactions.c
+    query = sa.select(t.customer_id, t.offer_id, t.kind, t.occurred_at).where(
+        t.offer_id.is_not(None), t.kind.in_(("offer_shown", "offer_redeemed")), t.revision <= up_to
+    )
+    with engine.connect() as connection:
+        return list(connection.execute(query))
+
+
 def newest_revision(engine: sa.Engine) -> int:
     """Return the newest commit number, 0 when there is none."""
     with engine.connect() as connection:
