@@ -23,7 +23,7 @@ STAMP = "demo.json"
 FILES = ("items", "customers", "interactions", "offers")
 _WEEK = timedelta(days=7)
 _SOURCES = (
-    "transactions", "products", "demographics", "campaign_descriptions", "coupons", "coupon_redemptions",
+    "transactions", "products", "demographics", "campaign_descriptions", "campaigns", "coupons", "coupon_redemptions",
 )  # fmt: skip
 
 
@@ -91,6 +91,15 @@ select 'cj-r-' || campaign_id || '-' || coupon_upc || '-' || household_id || '-'
     cast(basket_id as varchar) as order_id, 'store' as channel,
     'c' || campaign_id || '-' || coupon_upc as offer_id
 from redeemed
+union all by name
+-- A campaign was sent to whole households: one coupon stands for all of it.
+select 'cj-s-' || campaign_id || '-' || household_id as interaction_id, cast(household_id as varchar) as customer_id,
+    null::varchar as item_id, 'offer_shown' as kind, moved(start_date) as occurred_at, null::varchar as channel,
+    'c' || campaign_id || '-' || coupon as offer_id
+from (select distinct household_id, campaign_id from campaigns)
+    join campaign_descriptions using (campaign_id)
+    join (select campaign_id, min(coupon_upc) as coupon from offered group by all) using (campaign_id)
+where start_date <= (select max(sold_at) from lines)
 order by occurred_at
 """
 
