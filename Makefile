@@ -22,7 +22,8 @@ test: $(READY) ## the tests
 test-slow: $(READY) ## the tests that take longer: faults, the browser, the demo's own data
 	@$(BIN)/python -m pytest -m slow
 
-soak: $(READY) ## N storefront requests (100,000) on either database while parts of the shop fail at random
+soak: $(READY) ## 200 races for offers, and N storefront requests (100,000) while parts of the shop fail, on either database
+	@RECSVC_TEST_RACES=$(or $(RACES),200) $(BIN)/python -m pytest tests/store/test_races.py
 	@for kind in sqlite postgres; do \
 		$(BIN)/python -m tests.soak --requests $(or $(N),100000) --database $$kind || exit 1; done
 

@@ -25,11 +25,13 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import urllib3
 
+from recsvc.claiming import Claims
 from recsvc.outbox import Outbox
 
 log = logging.getLogger("recsvc.client")
 
 _WRITE_SECONDS: Final = 10.0
+_CLAIM_SECONDS: Final = 5.0
 _LONGEST_REST_SECONDS: Final = 60.0
 _CHUNK: Final = 65536
 # What the key may not, or not so often: the question is as good as before.
@@ -92,6 +94,7 @@ class Client:
         self._good: OrderedDict[tuple[str, bytes], _Good] = OrderedDict()
         self._rests_until = 0.0
         self.outbox = Outbox(self._post, queue)
+        self.claims = Claims(self._write)
         self._connect()
         alive = weakref.ref(self)
 
@@ -118,6 +121,10 @@ class Client:
     def buy_again(self, customer_id: str, **asked: Any) -> Listed:
         """Return what a customer is likely to buy again."""
         return self.get(f"/v1/customers/{_id(customer_id)}/buy-again", **asked)
+
+    def offers(self, customer_id: str, **asked: Any) -> Listed:
+        """Return a customer's offers as the items of a list; to claim one: `claims`."""
+        return self.get(f"/v1/customers/{_id(customer_id)}/offers", **asked)
 
     def similar(self, item_id: str, **asked: Any) -> Listed:
         """Return items like one."""
@@ -253,6 +260,10 @@ class Client:
         reply = self._send("POST", "/v1/interactions", body, {}, time.monotonic() + _WRITE_SECONDS)
         return reply.status, reply.data, self._rests_until - time.monotonic()
 
+    def _write(self, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
+        reply = self._send("POST", path, body, headers, time.monotonic() + _CLAIM_SECONDS)
+        return reply.status, reply.data
+
 
 def _read(found: urllib3.BaseHTTPResponse, ends_at: float) -> bytes:
     """Return the body, by `ends_at`: urllib3 limits each wait, and this their sum.
@@ -305,4 +316,4 @@ def _listed(data: bytes, exposure_id: str, problem: str = "") -> Listed:
     reply = json.loads(data)
     if not isinstance(reply, dict):
         raise ValueError("not a list")
-    return Listed(reply.get("items", []), reply, exposure_id, bool(problem), problem)
+    return Listed(reply.get("items", reply.get("offers", [])), reply, exposure_id, bool(problem), problem)

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from recsvc.claiming import ClaimRefused
 from recsvc.client import Client
 from recsvc.store import database, keys
 from recsvc.store.interactions import interactions
@@ -47,6 +48,28 @@ def _stored(place: Place) -> list[str]:
 def _everybody(service: Any, number: signal.Signals) -> None:
     for pid in [*children(service.process.pid)]:
         os.kill(pid, number)
+
+
+def test_offers_are_claimed_redeemed_and_given_back(serve: Any, shop_of: Any) -> None:
+    client = shop_of(serve())
+    offered = client.offers("c3", limit=5)
+    assert "on-coffee" in [one["offer_id"] for one in offered.items] and not offered.stale
+    claim = client.claims.reserve("on-coffee", "c3", "web")
+    assert claim["state"] == "reserved" and client.claims.release(claim["claim_id"])["state"] == "released"
+    claim = client.claims.reserve("on-coffee", "c3")
+    assert client.claims.redeem(claim["claim_id"], "o-1", 500)["state"] == "redeemed"
+    for wrong, status in ((lambda: client.claims.reserve("nothing", "c3"), 404),
+                          (lambda: client.claims.release(claim["claim_id"]), 409)):  # fmt: skip
+        with pytest.raises(ClaimRefused) as error:
+            wrong()
+        assert error.value.status == status and error.value.detail
+
+
+def test_a_claim_without_an_answer_raises(shop_of: Any) -> None:
+    client = Client(f"http://127.0.0.1:{free_port()}", "key")
+    with pytest.raises(OSError):
+        client.claims.reserve("on-coffee", "c3")
+    client.close(0)
 
 
 def test_lists_come_with_what_was_asked(serve: Any, shop_of: Any) -> None:

@@ -24,7 +24,7 @@ GROUND = [
 ]
 MAY = {
     "engine": {"engine", *GROUND}, "store": {"store", *GROUND}, "flows": {"flows", "engine", "store", *GROUND},
-    "web": {"web", "flows", *GROUND}, "client": {"outbox", *GROUND}, "outbox": set(GROUND), "embedded": set(GROUND), "logs": set(GROUND),
+    "web": {"web", "flows", *GROUND}, "client": {"claiming", "outbox", *GROUND}, "outbox": set(GROUND), "claiming": set(GROUND), "embedded": set(GROUND), "logs": set(GROUND),
 }  # fmt: skip
 # Heavy or unsafe in a service that forks: implicit's threads hang a forked child.
 NEVER_IN_SERVICE = {"training", "implicit", "scipy", "pandas", "duckdb", "threadpoolctl", "lightgbm", "sklearn"}
