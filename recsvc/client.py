@@ -316,4 +316,5 @@ def _listed(data: bytes, exposure_id: str, problem: str = "") -> Listed:
     reply = json.loads(data)
     if not isinstance(reply, dict):
         raise ValueError("not a list")
-    return Listed(reply.get("items", reply.get("offers", [])), reply, exposure_id, bool(problem), problem)
+    items = reply["items"] if "items" in reply else reply.get("offers", [])
+    return Listed(items, reply, exposure_id, bool(problem), problem)
