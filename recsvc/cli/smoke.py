@@ -110,6 +110,11 @@ def _asked_for(asked: Asked, customer: str, item: str) -> None:
 def _writes(asked: Asked, customer: str) -> None:
     answer = {"customer_id": customer, "kind": "nps", "score": 9}
     asked.ask("POST", "/v1/surveys", "/v1/surveys", lambda v: v["accepted"] == 1, answer)
+    to_ask = {"customer_id": customer, "kind": "nps", "days": 1}
+    link = asked.ask("POST", "/v1/surveys/links", "/v1/surveys/links", lambda v: v["path"].startswith("/s/"), to_ask)
+    page = link.get("path", "/s/none")
+    asked.ask("GET", page, "/s/{token}", lambda v: "<form" in v)
+    asked.ask("POST", page, "/s/{token}", lambda _: True, {}, status=400)  # no form, so nothing is stored
     path, template = f"/v1/customers/{customer}/merge", "/v1/customers/{customer_id}/merge"
     asked.ask("POST", path, template, lambda v: v["merged"] == 0, {"from": f"{customer}-session"})
 

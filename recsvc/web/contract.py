@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import IO, Any, TypeVar, get_origin
+from typing import IO, Any, Final, TypeVar, get_origin
 from urllib.parse import unquote_to_bytes
 
 from flask import request
@@ -22,6 +22,8 @@ from recsvc.intake import identifier, shorten
 from recsvc.strict_json import read_json
 
 MAX_BODY = 2**20
+# What stands in a path and is no id: it may be longer, and its view says what is wrong with it.
+TOKENS: Final = frozenset({"token"})
 _CHUNK = 500
 
 M = TypeVar("M", bound=BaseModel)
@@ -31,6 +33,7 @@ M = TypeVar("M", bound=BaseModel)
 class Route:
     """One row of the API. `path` is as OpenAPI writes it; `query`, `body` and `reply` are pydantic models.
     scope: what a key must have, None where no key is needed. content: the reply's media type without a model.
+    form: the body is a form of a page, which the view reads itself.
     many: the body may also be an array, or lines. patch: the body may hold any of the fields.
     writes: whether a body is stored; else it is a question."""
 
@@ -45,6 +48,7 @@ class Route:
     content: str = "application/json"
     many: bool = False
     writes: bool = True
+    form: type[BaseModel] | None = None
     patch: bool = False
 
 

@@ -25,11 +25,12 @@ from recsvc.web import (
     repeat,
     rules,
     several,
+    surveys,
     timing,
 )
-from recsvc.web.contract import Route
+from recsvc.web.contract import TOKENS, Route
 from recsvc.web.outputs import Problem
-from recsvc.web.schemas import ID_SCHEMA
+from recsvc.web.schemas import ID_SCHEMA, TOKEN_SCHEMA
 
 _HEADERS = {
     "ETag": "Names these bytes; send it as If-None-Match.",
@@ -56,6 +57,7 @@ ROUTES: list[Route] = [
     *interactions.ROUTES,
     *catalogue.ROUTES,
     *rules.ROUTES,
+    *surveys.ROUTES,
     *models.ROUTES,
     *karma.ROUTES,
     *explain.ROUTES,
@@ -113,6 +115,12 @@ def _operation(route: Route) -> dict[str, Any]:
         if route.many:
             content["application/x-ndjson"] = {"schema": row}
         operation["requestBody"] = {"required": True, "content": content}
+    if route.form:
+        schema = route.form.model_json_schema()
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/x-www-form-urlencoded": {"schema": schema}},
+        }
     return operation
 
 
@@ -125,7 +133,20 @@ def _changes(body: type[BaseModel]) -> dict[str, Any]:
             "additionalProperties": False}  # fmt: skip
 
 
+def _page_responses() -> dict[str, Any]:
+    """Return what a page answers that is opened by a link: pages, also where something is wrong."""
+    page = {"text/html": {"schema": {"type": "string"}}}
+    statuses = {"400": "That was no answer.", "404": "No link of this shop.", "410": "The link's time is over.",
+                "503": "Nothing was kept; send it again."}  # fmt: skip
+    either = page | {"application/problem+json": {"schema": _ref(Problem)}}
+    return {"200": {"description": "A page.", "content": page}} | {
+        code: {"description": text, "content": either} for code, text in statuses.items()
+    }
+
+
 def _responses(route: Route) -> dict[str, Any]:
+    if route.content == "text/html":
+        return _page_responses()
     plain = {"type": "object"} if route.content == "application/json" else {"type": "string"}
     good: dict[str, Any] = {
         "description": "The answer.",
@@ -169,7 +190,7 @@ def _responses(route: Route) -> dict[str, Any]:
 
 def _parameters(route: Route) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [
-        {"name": name, "in": "path", "required": True, "schema": ID_SCHEMA}
+        {"name": name, "in": "path", "required": True, "schema": TOKEN_SCHEMA if name in TOKENS else ID_SCHEMA}
         for name in re.findall(r"\{(\w+)\}", route.path)
     ]
     if (route.body and route.writes) or route.method == "DELETE":

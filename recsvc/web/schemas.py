@@ -17,6 +17,10 @@ ID_SCHEMA: dict[str, Any] = {
     "pattern": r"^(?!\.{1,2}$)[^\u0000-\u001f\u007f-\u009f]*$",
     "description": "1 to 256 bytes of UTF-8; any character but controls; not '.' or '..'.",
 }  # fmt: skip
+TOKEN_SCHEMA: Final = {
+    "type": "string", "minLength": 1, "maxLength": 2000, "pattern": r"^[A-Za-z0-9_.-]+$",
+    "description": "As it was made.",
+}  # fmt: skip
 _NUMBER: Final = re.compile(r"[0-9]{1,20}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?")
 _NO_NUL: Final = r"^[^\u0000]*$"
 # What JSON Schema calls a date-time, within the years that are taken.
@@ -188,6 +192,9 @@ class InteractionBody(In):
 SCORES: Final = {"nps": (0, 10), "csat": (1, 5), "ces": (1, 7)}
 
 
+Survey = Annotated[str, _one_of(tuple(SCORES)), _one_of_schema(tuple(SCORES), "Which question.")]
+
+
 def _scores(schema: dict[str, Any]) -> None:
     """Say in the schema which scores each question has."""
     schema["oneOf"] = [
@@ -201,7 +208,7 @@ class SurveyBody(In):
 
     model_config = ConfigDict(json_schema_extra=_scores)
     customer_id: Id
-    kind: Annotated[str, _one_of(tuple(SCORES)), _one_of_schema(tuple(SCORES), "Which question.")]
+    kind: Survey
     score: Annotated[int, Field(ge=0, le=10), _INTEGRAL]
     survey_id: Id | None = Field(None, description="Sent twice, it has one effect. Derived when missing.")
     occurred_at: Moment | None = Field(None, description="When it was answered; now when missing.")

@@ -57,6 +57,7 @@ WRITES: list[tuple[str, str, Any]] = [
     ("POST", "/v1/interactions", _VIEW), ("POST", "/v1/interactions", _ORDER),
     *[("POST", f"/v1/interactions?source={source}", event) for source, event in _FOREIGN.items()],
     ("POST", "/v1/surveys", {"customer_id": "c3", "kind": "nps", "score": 3, "occurred_at": AT, "comment": "late"}),
+    ("POST", "/v1/surveys/links", {"customer_id": "c3", "kind": "ces", "about": "o-1", "channel": "email", "days": 7}),
     ("POST", "/v1/customers/c3/merge", {"from": "f-session"}),
     ("PUT", "/v1/items", _ITEM), ("PUT", "/v1/customers", _CUSTOMER), ("PUT", "/v1/offers", _OFFER),
     ("PATCH", "/v1/items/tea-05", {"stock": 5, "categories": ["a"], "attributes": {"n": 1}}),
