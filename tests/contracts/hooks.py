@@ -13,7 +13,7 @@ from typing import Any
 import schemathesis
 from hypothesis import strategies as st
 
-from recsvc.engine.filters import MAX_DEPTH, MAX_NODES, parse
+from recsvc.engine import conditions, filters
 from recsvc.errors import InvalidRequest
 from recsvc.foreign import SOURCES
 from recsvc.intake import LATEST, identifier
@@ -29,9 +29,9 @@ _SPANS = (("starts_at", "ends_at"), ("available_from", "available_to"))
 def before_call(context: Any, case: Any, kwargs: Any) -> None:
     """Move what is valid by the document to where it can be true. What is not valid stays as it is."""
     if isinstance(case.body, dict):
-        for name in ("match", "filters", "filter"):
-            if name in case.body and _too_large(case.body[name]):
-                case.body[name] = {}
+        for name in ("match", "filters", "filter", "eligibility"):
+            if name in case.body and _too_large(case.body[name], conditions if name == "eligibility" else filters):
+                case.body[name] = None if name == "eligibility" else {}
         for start, end in _SPANS:
             if case.body.get(end) is not None and case.body.get(start) is not None:
                 case.body[start] = None
@@ -42,23 +42,25 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
     if case.query and isinstance(case.query.get("filter"), str):
         case.query["filter"] = "{}"
     _placed(case)
+    _one_of_two(case)
     if case.query and case.query.get("source") in SOURCES:
         case.query["source"] = "native"
 
 
-def _too_large(value: Any) -> bool:
-    """Whether a filter has more parts or levels than one may have: no schema can count them."""
+def _too_large(value: Any, language: Any = filters) -> bool:
+    """Whether a filter or a condition has more parts or levels than one may have: no schema can count them."""
     try:
-        parse(value)
+        language.parse(value)
     except InvalidRequest as error:
-        return f"more than {MAX_NODES}" in error.message or f"deeper than {MAX_DEPTH}" in error.message
+        most, deepest = language.MAX_NODES, language.MAX_DEPTH
+        return f"more than {most}" in error.message or f"deeper than {deepest}" in error.message
     return False
 
 
 def _placed(case: Any) -> None:
     """Name a placement that exists where any valid id stands, and no other rule or placement than the path does."""
     body = case.body if isinstance(case.body, dict) else {}
-    for name in ("rule_id", "placement_id"):
+    for name in case.path_parameters or {}:
         if _is_id(body.get(name)):
             body[name] = None  # the path says it
     blocks = body.get("blocks") if isinstance(body.get("blocks"), list) else []
@@ -66,6 +68,16 @@ def _placed(case: Any) -> None:
     for part in (case.query, body, *blocks, *lines):
         if isinstance(part, dict) and _is_id(part.get("placement")):
             part["placement"] = "home"
+
+
+def _one_of_two(case: Any) -> None:
+    """Ask for an explanation of an item or of an offer, never of both or neither."""
+    if case.operation.path != "/v1/explain" or not case.query:
+        return
+    if _is_id(case.query.get("item_id")) and _is_id(case.query.get("offer_id")):
+        del case.query["offer_id"]
+    if "item_id" not in case.query and "offer_id" not in case.query:
+        case.query["item_id"] = "coffee-00"
 
 
 def _is_id(value: Any) -> bool:
