@@ -47,8 +47,8 @@ class AnswerForm(BaseModel):
     """What the page sends."""
 
     model_config = ConfigDict(extra="forbid")
-    score: int
-    comment: str | None = None
+    score: int = Field(ge=0, le=10)
+    comment: str = ""
 
 
 def make() -> Response:
@@ -95,14 +95,15 @@ def _open(token: str) -> Link | Response:
 
 
 def _form() -> dict[str, str]:
-    """Return the fields of the form; empty where there is none that can be read."""
+    """Return the fields of the form; empty where it is none of the page's."""
     if request.mimetype != _FORM or (request.content_length or 0) > _MOST_BYTES:
         return {}
     try:
         text = request.stream.read(_MOST_BYTES + 1).decode("utf-8")
-        return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=10, errors="strict"))
+        found = dict(parse_qsl(text, keep_blank_values=True, max_num_fields=10, errors="strict"))
     except ValueError:
         return {}
+    return found if found.keys() <= AnswerForm.model_fields.keys() else {}
 
 
 def _score(text: str, kind: str) -> int | None:

@@ -119,7 +119,8 @@ def test_what_is_no_score_is_told_and_not_stored(client: Any, score: str) -> Non
 @pytest.mark.parametrize(
     ("body", "kind"),
     [(b'{"score": 3}', "application/json"), (b"score=3" + b"x" * 20_000, "application/x-www-form-urlencoded"),
-     (b"score=%ff", "application/x-www-form-urlencoded"), (b"a&" * 50, "application/x-www-form-urlencoded")],
+     (b"score=%ff", "application/x-www-form-urlencoded"), (b"a&" * 50, "application/x-www-form-urlencoded"),
+     (b"score=3&x=1", "application/x-www-form-urlencoded")],
 )  # fmt: skip
 def test_what_is_no_form_of_the_page_is_told_and_not_stored(client: Any, body: bytes, kind: str) -> None:
     reply = _anonymous(client, "POST", _link(client), data=body, content_type=kind)
