@@ -52,6 +52,13 @@ def of_customer(connection: sa.Connection, customer_id: str) -> dict[str, Held]:
     return {offer_id: Held(held, at / MICROSECONDS) for offer_id, held, at in connection.execute(query)}
 
 
+def created(connection: sa.Connection, offer_id: str, after: int) -> list[tuple[int, str]]:
+    """Return (microseconds, state) of the claims on an offer made since a moment."""
+    t = claims.c
+    query = sa.select(t.created_at, t.state).where(t.offer_id == offer_id, t.created_at >= after)
+    return [(at, state) for at, state in connection.execute(query)]
+
+
 def holders(connection: sa.Connection, offer_ids: list[str]) -> list[tuple[str, str]]:
     """Return (offer, customer) of those who hold one of some offers, reserved or redeemed."""
     t = offer_holders.c

@@ -12,14 +12,14 @@ from typing import Any
 
 from flask import Blueprint, Flask, Response, render_template, send_from_directory
 
-from recsvc.errors import InvalidRequest, NotFound
-from recsvc.flows import interactions, showcase
+from recsvc.errors import InvalidRequest, NotFound, Unavailable
+from recsvc.flows import interactions, offer_story, showcase
 from recsvc.flows.replies import encode
 from recsvc.strict_json import read_json
 from recsvc.web.contract import body_bytes, read_query
 from recsvc.web.interactions import checked
 from recsvc.web.lists import shop
-from recsvc.web.pages import docs, guard, panels
+from recsvc.web.pages import docs, guard, panels, stories
 from recsvc.web.schemas import Id, In, Text
 
 _FOLDER = Path(__file__).parent
@@ -41,6 +41,12 @@ class ItemQuery(In):
 
     item_id: Id
     customer_id: Id | None = None
+
+
+class OfferQuery(In):
+    """The offer that is opened."""
+
+    offer_id: Id
 
 
 class SearchQuery(In):
@@ -79,6 +85,18 @@ def item() -> Response:
     """Answer what is like an item and what is bought with it."""
     query = read_query(ItemQuery)
     return _json(panels.around(shop(), query.item_id, query.customer_id))
+
+
+@pages.get("/pages/offer")
+def offer() -> Response:
+    """Answer the page of one offer: what is left of it, its claims, and why customers do not get it."""
+    status, problem, told = 200, "", None
+    try:
+        told = stories.told(offer_story.story(shop(), read_query(OfferQuery).offer_id))
+    except (InvalidRequest, NotFound, Unavailable) as error:
+        problem, status = error.message, error.status
+    body = render_template("offer.html", told=told, problem=problem)
+    return Response(body, status, content_type="text/html; charset=utf-8")
 
 
 @pages.get("/pages/search")

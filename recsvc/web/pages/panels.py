@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from recsvc.flows import lists, offers, popular, related, repeat, showcase
+from recsvc.errors import Unavailable
+from recsvc.flows import karma, lists, offers, popular, related, repeat, showcase
 from recsvc.flows.popular import Asked
 from recsvc.flows.questions import Question
 from recsvc.flows.replies import Answer, shelf_name
@@ -19,6 +21,7 @@ from recsvc.flows.shop import Shop
 from recsvc.flows.showcase import Portrait
 
 _HOME, _AGAIN, _OFFERS, _ROW = 12, 8, 6, 10
+_TOLD: Final = 8
 _DAYS = 28
 _TILES = 10  # colours in page.css
 _NO_CENTS: Final = {"CLP", "ISK", "JPY", "KRW", "VND"}
@@ -41,7 +44,7 @@ _HOW: Final = {
 
 BLANK: Final[dict[str, Any]] = dict.fromkeys(
     ("item_id", "href", "title", "category", "initial", "price", "reason", "badge", "note", "why", "slot",
-     "recommendation_id", "benefit", "name", "until", "estimated", "mark", "day", "titles", "more"), ""
+     "recommendation_id", "benefit", "name", "until", "estimated", "mark", "day", "titles", "more", "goodwill"), ""
 ) | {"tile": 0}  # fmt: skip
 """A card without content: the template that the script clones."""
 
@@ -52,7 +55,7 @@ def view(shop: Shop, customer_id: str | None) -> dict[str, Any]:
     customer = None
     if customer_id is not None:
         seen = showcase.portrait(shop, customer_id)
-        customer = _customer(seen)
+        customer = _customer(seen) | goodwill(shop, customer_id)
         found += [home(shop, customer_id), _again(shop, customer_id, seen), _offers(shop, customer_id)]
     found += [
         _row(popular.trending(shop, Asked(_DAYS, _ROW)), customer_id, "trending", "Trending",
@@ -180,19 +183,55 @@ def _goods(item_id: str, fields: dict[str, Any], customer_id: str | None) -> dic
 
 
 def _offers(shop: Shop, customer_id: str) -> dict[str, Any]:
-    answer = offers.offers(shop, customer_id, offers.Asked(_OFFERS))
+    answer = offers.offers(shop, customer_id, offers.Asked(_OFFERS, explain=True))
+    reply = json.loads(answer.body)
     cards = []
-    for one in json.loads(answer.body)["offers"]:
+    for one in reply["offers"]:
         until = one["valid_until"]
+        worth = _money(round(one["score"]), one["currency"] or "USD")
         cards.append({
             "benefit": one["benefit"] or one["name"], "name": one["name"], "reason": one["reasons"][0]["text"],
             "until": f"until {_day(until, before=True)}" if until else "", "badge": one["kind"].replace("_", " "),
             "estimated": "estimated" if "benefit" in one["estimated"] else "",
+            "href": "/pages/offer?" + urlencode({"offer_id": one["offer_id"]}),
+            "note": f"Taken up by {one['p_redeem']:.1%} of customers like this, expected to leave {worth}: estimates",
         })  # fmt: skip
     return {
-        "key": "offers", "title": "Offers for you", "how": "Valid now, what they buy most first.",
-        "empty": "" if cards else "No offer is valid now.", "cards": cards, "away": list(answer.degraded),
+        "key": "offers", "title": "Offers for you", "how": "What is expected to leave most for the shop first.",
+        "empty": "" if cards else "No offer is for them now.", "cards": cards, "away": list(answer.degraded),
+        "refused": _refused(reply["not_eligible"]),
     }  # fmt: skip
+
+
+def _refused(given: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the offers that do not come, those first that are refused to this customer; of the others how many."""
+    told = [one for one in given if one["code"] not in {"ended", "not_started", "inactive", "below_rank"}]
+    found = [
+        {"benefit": one["offer_id"], "note": f"{one['code'].replace('_', ' ')}: {one['detail']}",
+         "href": "/pages/offer?" + urlencode({"offer_id": one["offer_id"]})}
+        for one in told[:_TOLD]
+    ]  # fmt: skip
+    rest = Counter(one["code"].replace("_", " ") for one in given if one not in told[:_TOLD])
+    if rest:
+        said = ", ".join(f"{count:,} {code}" for code, count in rest.most_common())
+        found.append({"benefit": "Others", "note": said, "href": ""})
+    return found
+
+
+def goodwill(shop: Shop, customer_id: str) -> dict[str, Any]:
+    """Return what stands between a customer and the shop, in words."""
+    try:
+        found = karma.of_customer(shop, customer_id)
+    except Unavailable:
+        return {"goodwill": "Goodwill cannot be looked up just now."}
+    words = {"detractor": "unhappy answer", "low_satisfaction": "unhappy answer", "hard_effort": "unhappy answer"}
+    parts = ", ".join(
+        f"{words.get(one['code'], one['code']).replace('_', ' ')} ({one['points']:+.1f})"
+        for one in found["parts"]
+        if one["points"]
+    )
+    paused = "Promotions pause; service comes first." if found["promotions_paused"] else ""
+    return {"goodwill": f"Goodwill {found['karma']:+.1f}{': ' + parts if parts else ''}. {paused}".strip()}
 
 
 def _day(moment: str, before: bool = False) -> str:

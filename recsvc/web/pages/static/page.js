@@ -2,7 +2,7 @@
 "use strict";
 
 const customerId = document.body.dataset.customerId;
-const SAID = { view: "View", add_to_cart: "Add to cart", purchase: "Bought it", dislike: "Not for me" };
+const SAID = { return: "Return", complaint: "Complaint", complaint_resolved: "Resolved", view: "View", add_to_cart: "Add to cart", purchase: "Bought it", dislike: "Not for me" };
 document.documentElement.classList.add("js");
 document.querySelector(".stars [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 
@@ -22,9 +22,17 @@ function fill(node, values) {
   if (tile) tile.className = `tile t${Number(values.tile) || 0}`;
 }
 
+function linked(name, values) {
+  const made = clone(name, values);
+  const link = made.querySelector("[data-link]");
+  if (values.href) link.setAttribute("href", values.href);
+  else link.removeAttribute("href");
+  return made;
+}
+
 function card(key, values) {
-  if (key === "offers") return clone("card-offers", values);
-  const made = clone(key === "home" ? "card-home" : "card", values);
+  if (key === "offers") return linked("card-offers", values);
+  const made = clone(key === "home" || key === "again" ? `card-${key}` : "card", values);
   made.dataset.itemId = values.item_id;
   made.dataset.slot = values.slot;
   made.dataset.recommendationId = values.recommendation_id;
@@ -44,10 +52,12 @@ function show(panel, within) {
   empty.textContent = panel.empty;
   empty.hidden = !panel.empty;
   place.querySelector("[data-cards]").replaceChildren(...panel.cards.map((one) => card(panel.key, one)));
+  place.querySelector("[data-refused]")?.replaceChildren(...panel.refused.map((one) => linked("refused", one)));
 }
 
 function showCustomer(customer) {
   document.querySelector("[data-about]").textContent = customer.about;
+  document.querySelector("[data-goodwill]").textContent = customer.goodwill;
   document.querySelector("[data-orders]").replaceChildren(...customer.orders.map((one) => clone("order", one)));
   const doing = document.querySelector("[data-doing]");
   doing.textContent = customer.doing ? `Lately: ${customer.doing}` : "";
@@ -117,6 +127,23 @@ async function interact(button) {
   }
 }
 
+// What is about the customer, or about what they had, and changes the offers rather than the list.
+async function tell(button, body) {
+  const change = document.getElementById("change");
+  const kind = body.kind;
+  button.disabled = true;
+  try {
+    const reply = await send({ customer_id: customerId, channel: "web", ...body });
+    for (const panel of reply.panels) show(panel, document.querySelector("main"));
+    showCustomer(reply.customer);
+    change.textContent = `${SAID[kind]} → stored, offers and lists as they are now in ${reply.took_ms} ms`;
+  } catch (error) {
+    change.textContent = `${SAID[kind]} was not stored: ${error.message}`;
+  } finally {
+    button.disabled = false;
+  }
+}
+
 async function send(body) {
   const reply = await fetch("/pages/interactions", {
     method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
@@ -160,7 +187,11 @@ async function suggest(text) {
 
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-kind]");
-  if (button && !button.closest("[aria-busy]")) interact(button);
+  if (button?.dataset.kind === "return") {
+    tell(button, { kind: "return", reason: "defective", item_id: button.closest(".card").dataset.itemId });
+  } else if (button && !button.closest("[aria-busy]")) interact(button);
+  const told = event.target.closest("[data-told]");
+  if (told) tell(told, { kind: told.dataset.told });
   const link = event.target.closest("[data-open]");
   // With a modifier key the link opens as a page of its own.
   if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
