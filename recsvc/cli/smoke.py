@@ -34,6 +34,7 @@ def check(url: str, key: str) -> int:
     _asked_for(asked, customer, item)
     _writes(asked, customer)
     _catalogue(asked, customer)
+    _claims(asked, customer)
     _merchandising(asked, customer)
     _models(asked)
     ask = asked.ask
