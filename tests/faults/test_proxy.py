@@ -140,6 +140,19 @@ def test_an_id_goes_through_the_proxy_as_it_was_sent(served: tuple[Service, Serv
         assert (ours[0], ours[2]) == (theirs[0], theirs[2]) == (200, theirs[2]), given
 
 
+def test_a_survey_opens_through_the_proxy(served: tuple[Service, Service]) -> None:
+    _, proxy = served
+    asked = json.dumps({"customer_id": "c3", "kind": "csat"})
+    path = json.loads(_raw(proxy, "POST", "/v1/surveys/links", asked, Content_Type="application/json")[2])["path"]
+    status, headers, body = _raw(proxy, "GET", f"{path}?score=4")
+    assert status == 200 and headers["Content-Type"].startswith("text/html") and b"<form" in body
+    assert headers["Referrer-Policy"] == "no-referrer"
+    form = {"Content_Type": "application/x-www-form-urlencoded"}
+    assert b"Thank you" in _raw(proxy, "POST", path, "score=4", **form)[2]
+    status, headers, _ = _raw(proxy, "GET", "/s/none")
+    assert status == 404 and headers["Content-Type"].startswith("text/html")
+
+
 def test_a_request_has_one_id_from_end_to_end(served: tuple[Service, Service]) -> None:
     _, proxy = served
     assert _raw(proxy, "GET", LIST, X_Request_Id="caller-1")[1]["X-Request-Id"] == "caller-1"
