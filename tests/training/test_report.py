@@ -68,12 +68,16 @@ def measured(one: Artifact) -> Artifact:
         "segments": {"activity": {"few": few, "many": value}, "category": {ODD: value, "tea": few}, "channel": {}},
         "calibration": [{"predicted": p, "observed": p * 0.9, "pairs": n} for p, n in ((0.05, 900), (0.2, 90), (0.5, 9))],
     }  # fmt: skip
+    offers = {
+        "pairs": 1000, "redeemed": 9, "expected": 10.0, "log_loss": 0.01, "log_loss_prior": 0.02,
+        "bins": [{"predicted": 0.02, "observed": 0.018, "ratio": 1.1}, {"predicted": 0.001, "observed": 0.0, "ratio": None}],
+    }  # fmt: skip
     checks = [
         {"code": "ndcg", "passed": False, "message": "lower by 0.2"},
         {"code": "items", "passed": True, "message": "61", "warning": True},
     ]
     gate = {"passed": False, "forced": True, "checks": checks}
-    return Artifact(one.version, {**one.manifest, "evaluation": evaluation, "gate": gate}, one.arrays)
+    return Artifact(one.version, {**one.manifest, "evaluation": evaluation, "offers": offers, "gate": gate}, one.arrays)
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +172,7 @@ def test_equal_artifacts_give_equal_bytes_and_no_customer_id(artifacts: Path, tm
 
 def test_everything_that_was_measured_is_on_the_page(newest: Artifact) -> None:
     text = page.render(measured(newest))
-    assert len(re.findall("<figure>", text)) == 7  # two of models, two of segments, spread, calibration, days
+    assert len(re.findall("<figure>", text)) == 8  # two of models, two of segments, spread, calibration, offers, days
     assert "published by force" in text and "lower by 0.2" in text
     for metric in newest.manifest["metrics"]["blend"]:
         assert metric.removesuffix("_low").removesuffix("_high") in text

@@ -34,6 +34,9 @@ _SETTINGS: Final[dict[str, Any]] = {
     "objective": "binary", "learning_rate": 0.1, "num_leaves": 12, "max_depth": 4, "min_data_in_leaf": 100,
     "lambda_l2": 5.0, "feature_fraction": 0.4, "bagging_fraction": 0.7, "bagging_freq": 1, "max_bin": 63,
 }  # fmt: skip
+# Of the demo's campaigns, each judged by the model of its start, with and without: expected over redeemed in the three
+# likeliest tenths 1.18, 0.84, 1.08 and 1.03, 1.05, 1.79; log loss 0.01376 and 0.01377.
+_TIMID, _TIMID_UNTIL = 1.5, 50.0
 _BETWEEN: Final = 0.5  # by how much, in log odds, campaigns differ from each other
 
 
@@ -90,7 +93,7 @@ class Learner:
                 table = self.table(mailing)
                 said.append(scores(before, table))
                 came.append(table)
-        return calibrated(found, said, came)
+        return calibrated(found, said, came, _stretch(sum(len(one.taken) for one in past_of.ended(self.shop, at))))
 
 
 def scores(learnt: Learnt, table: Table) -> Array:
@@ -146,15 +149,21 @@ def _questions(learner: Learner, known: list[Mailing]) -> tuple[Array, Array, Ar
     return features, label, weight, float(np.log(positive / (pairs - positive)))
 
 
-def calibrated(found: Learnt, said: list[Array], came: list[Table]) -> Learnt:
+def _stretch(taken: int) -> float:
+    """Return by how much log odds are stretched that were learnt from so few redemptions: regularised trees of few
+    examples say less than is true, and the campaigns that could show it are not there yet. 1 for many."""
+    return 1.0 + _TIMID / (1.0 + taken / _TIMID_UNTIL)
+
+
+def calibrated(found: Learnt, said: list[Array], came: list[Table], stretch: float = 1.0) -> Learnt:
     """Return the model with its log odds stretched to fit what came of campaigns, their sum of chances kept.
 
     Each campaign has a level of its own, which says nothing of the next (on The Complete Journey what came was 0.6 to
     1.7 times what was said; moving the level with the newest campaigns made it worse: 1.38 times too many, 1.14
     without). So the slope alone is learnt, within the campaigns, shrunk to 1.
     """
-    slope = _slope(said, came)
-    if slope == 1.0:
+    slope = _slope(said, came) * stretch
+    if slope == 1.0 or not said:
         return found
     odds = np.concatenate([one.ravel() for one in said])
     weights = np.concatenate([np.repeat(one.weights, one.taken.shape[1]) for one in came])

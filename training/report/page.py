@@ -57,6 +57,7 @@ def render(one: Artifact) -> str:
         "segments": _segments((manifest.get("evaluation") or {}).get("segments") or {}),
         "concentration": _concentration(one.arrays),
         "calibration": _calibration((manifest.get("evaluation") or {}).get("calibration") or []),
+        "offers": _offers(manifest.get("offers") or {}),
         "quality": _quality(kept.get("quality")),
         "changes": kept.get("changes"),
         "recorded": "quality" in kept,
@@ -140,6 +141,12 @@ def _calibration(bins: list[dict[str, Any]]) -> dict[str, Any] | None:
     if not bins:
         return None
     return {"bins": bins, "figure": _drawn(figures.calibration("calibration", bins))}
+
+
+def _offers(judged: dict[str, Any]) -> dict[str, Any] | None:
+    if not judged.get("bins"):
+        return None
+    return {**judged, "figure": _drawn(figures.calibration("offers", judged["bins"]))}
 
 
 def _quality(kept: dict[str, Any] | None) -> dict[str, Any] | None:
