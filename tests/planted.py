@@ -90,9 +90,10 @@ def book(now: datetime) -> list[dict[str, Any]]:
 
 
 def history(now: datetime) -> list[tuple[Any, ...]]:
-    """The purchases, as rows of the store. By whole days before today, so that the hour of a test changes nothing."""
+    """The purchases, as rows of the store. Counted from the next midnight, so that the hour of a test changes nothing;
+    the newest is two days old."""
     rng = np.random.default_rng(7)
-    now = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    now = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
     rows = []
     for customer in range(CUSTOMERS):
         kind = "coffee" if customer < CUSTOMERS // 2 else "tea"
