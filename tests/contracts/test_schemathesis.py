@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 HERE = Path(__file__).parent
+COVERAGE = os.environ.get("RECSVC_TEST_COVERAGE", "1") == "1"
 EXAMPLES = int(os.environ.get("RECSVC_TEST_EXAMPLES", "30"))
 SEEDS = range(2, 2 + int(os.environ.get("RECSVC_TEST_SEEDS", "4")))
 
@@ -40,6 +41,7 @@ def test_the_service_keeps_to_its_document(serve: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not COVERAGE, reason="RECSVC_TEST_COVERAGE=0")
 def test_every_part_of_the_document_holds(serve: Any, tmp_path: Path) -> None:
     """Each keyword of each schema, kept and broken: some 40,000 requests."""
     assert "✅ Coverage" in _run(serve, tmp_path, "--seed", "1", "--phases", "coverage")

@@ -1,4 +1,4 @@
-"""Offers with limits and conditions, claims on them, what was sent; generators and hold-out of placements."""
+"""Offers with limits and conditions, claims on them, and what was sent."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -89,5 +89,3 @@ def upgrade() -> None:
         sa.Column("contacted_at", sa.BigInteger),
     )
     op.create_index("interactions_told", "interactions", ["customer_id"], sqlite_where=TOLD, postgresql_where=TOLD)
-    op.add_column("placements", sa.Column("generators", TEXT, nullable=False, server_default="[]"))
-    op.add_column("placements", sa.Column("holdout", sa.Double))
