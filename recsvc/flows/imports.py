@@ -18,6 +18,8 @@ import numpy as np
 import sqlalchemy as sa
 
 from recsvc.artifact import Array
+from recsvc.errors import InvalidRequest
+from recsvc.flows import terms
 from recsvc.store import columns, customers, files, interactions, items, lines, offers
 from recsvc.store.columns import COLUMNS
 from recsvc.store.database import writing
@@ -123,9 +125,22 @@ def read(noun: str, path: Path, a_map: Map, now: datetime) -> Iterator[Checked]:
             left_out = left_out | corrections
         elif noun == "items" and a_map.returns:
             left_out = left_out | _undone(piece, form, now)
+        elif noun == "offers":
+            _terms(found, wrong)
         keep = ~left_out
         keep[list(wrong.rows)] = False
         yield Checked(piece, found, wrong, keep, left_out, columns.absent(piece, form))
+
+
+def _terms(found: dict[str, Any], wrong: Wrong) -> None:
+    """Note the offers whose terms the API would refuse."""
+    every = np.ones(len(next(iter(found.values()))), bool)
+    for place, row in enumerate(columns.rows_of(found, "offers", every, {})):
+        try:
+            terms.check(row)
+        except InvalidRequest as error:
+            column = next(iter(error.fields)).partition(".")[0]
+            wrong.note(place, column, None, error.message.removeprefix(f"{column}: "))
 
 
 def _undone(piece: files.Piece, form: Sheet, now: datetime) -> Array:
@@ -198,6 +213,9 @@ class _Objects:
 
     def take(self, checked: Checked) -> None:
         found = columns.rows_of(checked.columns, self._noun, checked.keep, checked.absent)
+        for row in found if self._noun == "offers" else ():
+            if row.get("budget") is not None:
+                row["budget"] = terms.checked_budget(row["budget"])
         self._seen |= {row[KEYS[self._noun]] for row in found}
         if self._engine is not None and found:
             _STORES[self._noun].put(self._engine, found, columns.defaults(self._noun))

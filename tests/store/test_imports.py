@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from recsvc.flows import terms
 from recsvc.flows.imports import Order, Outcome, import_files
-from recsvc.store import customers, database, interactions, items
+from recsvc.store import customers, database, interactions, items, offers
 from recsvc.store.maps import Map
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -113,3 +114,30 @@ def test_a_discount_and_nothing_sold_are_refused_not_turned(
         {"4", "C5"} if len(given) > len(lines) else set()
     )
     assert all(row.value_cents is None or row.value_cents >= 0 for row in found)
+
+
+def test_the_terms_of_offers_are_those_of_the_api(engine: sa.Engine, tmp_path: Path) -> None:
+    """What the API refuses an import refuses too, by row and column; what is left out takes the same default."""
+    good = {
+        "offer_id": "good", "name": "Good", "kind": "event", "capacity": 5, "channels": ["email"], "priority": 3,
+        "budget": {"unit": "usage", "limit": 9}, "creative": {"en": "Come"}, "max_per_customer": 1,
+        "eligibility": {"field": "customer.tier", "op": "eq", "value": "gold"},
+    }  # fmt: skip
+    bad = {
+        "eligibility": {"field": "nothing", "op": "eq", "value": 1}, "budget": {"unit": "spend", "limit": 1},
+        "channels": ["fax"], "creative": {"": "x"}, "ends_at": "2020-01-01T00:00:00Z", "capacity": -1,
+    }  # fmt: skip
+    starts = {"ends_at": {"starts_at": "2021-01-01T00:00:00Z"}}
+    rows = [good, *({**good, "offer_id": name, **starts.get(name, {}), name: value} for name, value in bad.items())]
+    outcome = _load(engine, "offers", tmp_path / "o.jsonl", "\n".join(json.dumps(row) for row in rows))
+    assert outcome.rejected == len(bad) and outcome.objects == 1
+    assert {column for column, _ in outcome.reasons} == {*bad, "cost_cents"} - {"budget"}
+    stored = _rows(engine, offers.offers)["good"]
+    assert stored["budget"] == {"unit": "usage", "counts": "issued", "limit": 9, "period": "total"}
+    assert stored["stackable"] is True and stored["categories"] == [] and stored["priority"] == 3
+    assert terms.book(_objects(engine)) and stored["eligibility"] == good["eligibility"]
+
+
+def _objects(engine: sa.Engine) -> list[Any]:
+    with engine.connect() as connection:
+        return offers.load(connection)
