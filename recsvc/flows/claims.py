@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -18,9 +19,9 @@ from recsvc.flows.interactions import Replay, once, rows_of
 from recsvc.flows.offers import claimable
 from recsvc.flows.shop import Shop
 from recsvc.intake import shorten
-from recsvc.store import claims, interactions
+from recsvc.store import claimed, claims, interactions
 from recsvc.store.claimed import RESERVED
-from recsvc.store.database import MICROSECONDS
+from recsvc.store.database import MICROSECONDS, reading
 
 log = structlog.get_logger("recsvc.claims")
 Fields = dict[str, Any]
@@ -147,9 +148,13 @@ def start(shop: Shop) -> None:
 
     def run() -> None:
         while not shop.current.ended(_SWEEP_SECONDS):
+            now = round(shop.clock() * MICROSECONDS)
             try:
-                shop.write(lambda connection: claims.free(connection, round(shop.clock() * MICROSECONDS)))
-            except Unavailable:
+                with reading(shop.engine) as connection:
+                    due = claimed.due(connection, now)
+                if due:  # the lock for writing is not taken for nothing
+                    shop.write(partial(claims.free, now=now))
+            except (Unavailable, sa.exc.SQLAlchemyError):
                 continue
             except Exception:  # the thread must outlive whatever one sweep runs into
                 log.exception("reservations could not be freed")

@@ -59,6 +59,13 @@ def created(connection: sa.Connection, offer_id: str, after: int) -> list[tuple[
     return [(at, state) for at, state in connection.execute(query)]
 
 
+def due(connection: sa.Connection, now: int) -> bool:
+    """Whether a reservation's time is over at `now` (microseconds)."""
+    t = claims.c
+    query = sa.select(t.claim_id).where(t.state == RESERVED, t.expires_at <= now).limit(1)
+    return connection.execute(query).first() is not None
+
+
 def holders(connection: sa.Connection, offer_ids: list[str]) -> list[tuple[str, str]]:
     """Return (offer, customer) of those who hold one of some offers, reserved or redeemed."""
     t = offer_holders.c
