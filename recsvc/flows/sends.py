@@ -102,14 +102,17 @@ def _sent(
 ) -> Fields:  # fmt: skip
     """Return what was decided for a sending, now or before."""
     assert sending.send_id is not None and asked.channel is not None
-    kept = sends.find(connection, customer_id, sending.send_id, asked.channel)
+    wanted = None if asked.channel == channels.BEST else asked.channel
+    kept = sends.find(connection, customer_id, sending.send_id, wanted)
     if kept is not None:
         return _replayed(shop, connection, snapshot, known, customer_id, asked, kept, now)
     found = _decided(shop, connection, snapshot, known, customer_id, asked, sending, now)
-    contacted = bool(found["offers"]) and found["channel"] in channels.CONTACTS
+    if not found["offers"]:
+        return found  # nothing goes out: after the quiet hours, or with consent, it is decided then
+    contacted = found["channel"] in channels.CONTACTS
     micro = round(now * MICROSECONDS)
     sends.keep(connection, {
-        "customer_id": customer_id, "send_id": sending.send_id, "channel": asked.channel,
+        "customer_id": customer_id, "send_id": sending.send_id, "channel": found["channel"],
         "decided": found | {"not_eligible": []}, "decided_at": micro, "contacted_at": micro if contacted else None,
     })  # fmt: skip
     return found

@@ -16,11 +16,13 @@ sends = sa.Table(
 )  # fmt: skip
 
 
-def find(connection: sa.Connection, customer_id: str, send_id: str, channel: str) -> dict[str, Any] | None:
-    """Return what was decided, None where nothing was yet."""
+def find(connection: sa.Connection, customer_id: str, send_id: str, channel: str | None) -> dict[str, Any] | None:
+    """Return what was decided first for a channel, None for any; None where nothing was yet."""
     t = sends.c
-    query = sa.select(t.decided).where(t.customer_id == customer_id, t.send_id == send_id, t.channel == channel)
-    found: dict[str, Any] | None = connection.scalar(query)
+    query = sa.select(t.decided).where(t.customer_id == customer_id, t.send_id == send_id)
+    if channel is not None:
+        query = query.where(t.channel == channel)
+    found: dict[str, Any] | None = connection.scalar(query.order_by(t.decided_at).limit(1))
     return found
 
 

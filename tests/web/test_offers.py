@@ -172,6 +172,17 @@ def test_a_sending_is_decided_and_counted_once(client: Any) -> None:
     assert gone["offers"] == [] and {one["code"] for one in gone["not_eligible"]} == {"no_consent"}
 
 
+def test_what_did_not_go_out_is_decided_when_it_can(client: Any) -> None:
+    customer(client, consent={}, contact_cap=1)
+    body = {"send_id": "s-1", "limit": 1}
+    assert client.post(PATH, json=body).json["channel_decision"]["why"] == "no_consent"
+    customer(client, consent={"sms": True}, contact_cap=1)
+    first = client.post(PATH, json=body).json
+    assert first["channel"] == "sms" and first["offers"]
+    assert client.post(PATH, json={**body, "channel": "sms"}).json == first  # what `best` was is that channel's, too
+    assert client.post(PATH, json=body).json == first
+
+
 def test_the_same_idempotency_key_reserves_once(client: Any) -> None:
     put(client, "few", capacity=1, priority=5)
     headers = {"Idempotency-Key": "k-1"}
