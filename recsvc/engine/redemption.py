@@ -156,17 +156,21 @@ def of_artifact(arrays: Mapping[str, Array], base: float, n: int) -> Takers:
     return Takers(found, base, Goods(arrays["popularity"], groups), taken)
 
 
-def chances(model: Takers, about: About, history: History, row: int, now: float) -> Array:
-    """Return (o,) float64: p(redeem) of one customer and all offers.
+def chances(model: Takers, about: About, history: History, row: int, now: float, only: Array) -> Array:
+    """Return (o,) float64: p(redeem) of one customer and some offers, 0 of the others.
 
     Args:
         row: of the customer in the model, −1 for none.
+        only: positions of the offers that are asked about. Of a year's coupons most have ended.
         now: epoch seconds.
     """
+    found = np.zeros(len(about.size))
     if not model.arrays:
-        return chance(prior(about, history))
-    table = features(about, model.goods, history, model.of(row), now)
-    return chance(log_odds(model.arrays, model.base, table))
+        found[only] = chance(prior(about, history)[only])
+    elif len(only):
+        table = features(about, model.goods, history, model.of(row), now)[only]
+        found[only] = chance(log_odds(model.arrays, model.base, table))
+    return found
 
 
 def log_odds(arrays: Mapping[str, Array], base: float, table: Array) -> Array:

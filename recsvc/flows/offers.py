@@ -126,7 +126,7 @@ def decide(shop: Shop, snapshot: Snapshot, guest: Guest, asked: Asked, now: floa
             open_.append(at)
         else:
             refused[at] = ground
-    wares = _wares(snapshot, guest, now)
+    wares = _wares(snapshot, guest, now, open_)
     model, threshold = snapshot.model, shop.settings.likely_buyer
     anyway = model is not None and choice.buys_anyway(model.timing, guest.known.history, now, threshold)
     ordered = choice.order(wares, open_, person, anyway)
@@ -144,7 +144,7 @@ def ended(snapshot: Snapshot, at: int, now: float) -> Refusal | None:
     return None
 
 
-def _wares(snapshot: Snapshot, guest: Guest, now: float) -> Wares:
+def _wares(snapshot: Snapshot, guest: Guest, now: float, open_: Sequence[int]) -> Wares:
     offered = snapshot.offered
     assert offered is not None
     count = len(offered.rows)
@@ -152,7 +152,8 @@ def _wares(snapshot: Snapshot, guest: Guest, now: float) -> Wares:
     if snapshot.model is None or offered.book is None:
         p = np.full(count, redemption.PRIOR_RATE)
         return Wares(offered.terms, p, offered.value, offered.cost, np.zeros(count), available)
-    p = redemption.chances(snapshot.model.takers, offered.book.about, guest.known.history, guest.known.row, now)
+    only, known = np.array(open_, np.int64), guest.known
+    p = redemption.chances(snapshot.model.takers, offered.book.about, known.history, known.row, now, only)
     return Wares(offered.terms, p, offered.value, offered.cost, offered.book.fame, available)
 
 
