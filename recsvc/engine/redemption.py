@@ -6,9 +6,10 @@ thousand offers cost a request less than two milliseconds. Where nothing was lea
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -63,6 +64,12 @@ class About:
     days: Array
     levels: list[tuple[Array, Array, Array]]
     usual: Array
+
+
+def campaign(offer_id: str, attributes: Mapping[str, Any] | None) -> str:
+    """Return what names the campaign of an offer: what its attributes say, else itself."""
+    named = (attributes or {}).get("campaign")
+    return f"offer {offer_id}" if named is None else f"campaign {json.dumps(named, sort_keys=True)}"
 
 
 def about(goods: Goods, items: list[Array], campaigns: Array, days: Array) -> About:

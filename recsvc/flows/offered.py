@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from recsvc.artifact import Array
-from recsvc.engine import offers
+from recsvc.engine import offers, redemption
 from recsvc.engine.eligibility import Shelf
 from recsvc.engine.model import Model
 from recsvc.engine.offers import OfferBook
@@ -79,17 +78,11 @@ def with_model(found: Offered, model: Model, known: Traits) -> Offered:
         parts = [np.array(mine, np.int64), *(known.categories[name] for name in row.categories or ()
                                              if name in known.categories)]  # fmt: skip
         items.append(np.unique(np.concatenate(parts)).astype(np.int32))
-    names = [_campaign(row) for row in found.rows]
+    names = [redemption.campaign(row.offer_id, row.attributes) for row in found.rows]
     codes = {name: code for code, name in enumerate(dict.fromkeys(names))}
     campaigns = np.array([codes[name] for name in names], np.int64)
     days = np.array([_days(row) for row in found.rows], np.float64)
     return replace(found, book=offers.book(model, items, campaigns, days))
-
-
-def _campaign(row: Any) -> str:
-    """Return what names the campaign of an offer: what its attributes say, else itself."""
-    campaign = (row.attributes or {}).get("campaign")
-    return f"offer {row.offer_id}" if campaign is None else f"campaign {json.dumps(campaign, sort_keys=True)}"
 
 
 def _days(row: Any) -> float:

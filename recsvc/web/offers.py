@@ -17,7 +17,6 @@ from recsvc.flows.offers import Asked
 from recsvc.flows.questions import split
 from recsvc.flows.replies import encode
 from recsvc.flows.sends import Sending
-from recsvc.intake import identifier
 from recsvc.web.bulk import NDJSON, replay
 from recsvc.web.contract import Route, read_body_and_bytes, read_query, validated
 from recsvc.web.lists import reply, shop
@@ -25,7 +24,7 @@ from recsvc.web.offer_schemas import OfferKind
 from recsvc.web.outputs import OfferOut, Out
 from recsvc.web.questions import Exclude, Locale, Truth
 from recsvc.web.schemas import _INTEGRAL, Id, In, Limit, Nothing, _one_of, _one_of_schema
-from recsvc.web.streams import lines_of, until_broken
+from recsvc.web.streams import customer_alone, lines_of, until_broken
 
 _REACHED: Final = (*CHANNELS, "best")
 Reached = Annotated[
@@ -151,13 +150,9 @@ _NAMES: Final = {"items": "cart"}
 
 def _line(usual: Asked, value: Any) -> tuple[str, Asked]:
     """Return a customer and what is asked for them: what the query string says, but for what the line says."""
-    if isinstance(value, str):
-        try:
-            return identifier(value), usual
-        except ValueError as error:
-            raise InvalidRequest(f"customer_id: {error}", {"customer_id": str(error)}) from None
-    if not isinstance(value, dict):
-        raise InvalidRequest("body: must be a customer id or a JSON object")
+    customer_id = customer_alone(value)
+    if customer_id is not None:
+        return customer_id, usual
     body = validated(OffersLine, value)
     own = _asked(body)
     said = {_NAMES.get(name, name) for name in body.model_fields_set} - {"customer_id"}

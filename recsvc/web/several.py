@@ -10,11 +10,9 @@ from typing import Annotated, Any
 from flask import Response
 from pydantic import Field
 
-from recsvc.errors import InvalidRequest
 from recsvc.flows import batch, blocks, rank
 from recsvc.flows.batch import Line
 from recsvc.flows.questions import Question, split
-from recsvc.intake import identifier
 from recsvc.web import questions
 from recsvc.web.bulk import NDJSON
 from recsvc.web.contract import Route, read_body, read_query, validated
@@ -22,7 +20,7 @@ from recsvc.web.list_outputs import PageReply, RankReply
 from recsvc.web.lists import reply, shop
 from recsvc.web.questions import QuestionBody, RecommendationsQuery, SessionIn, Some
 from recsvc.web.schemas import _INTEGRAL, Id, In, Placement
-from recsvc.web.streams import lines_of, until_broken
+from recsvc.web.streams import customer_alone, lines_of, until_broken
 
 
 class BlockIn(In):
@@ -84,13 +82,9 @@ _NAMES = {"category": "wanted", "filter": "wanted"}
 
 def _line(usual: Question, value: Any) -> Line:
     """Return a customer and what is asked for them: what the query string says, but for what the line says."""
-    if isinstance(value, str):
-        try:
-            return identifier(value), usual
-        except ValueError as error:
-            raise InvalidRequest(f"customer_id: {error}", {"customer_id": str(error)}) from None
-    if not isinstance(value, dict):
-        raise InvalidRequest("body: must be a customer id or a JSON object")
+    customer_id = customer_alone(value)
+    if customer_id is not None:
+        return customer_id, usual
     body = validated(BatchLine, value)
     own = questions.question(body, body.exclude)
     said = {_NAMES.get(name, name) for name in body.model_fields_set} - {"customer_id"}

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from flask import request
 
 from recsvc.errors import InvalidRequest, RecsvcError, TooLarge
+from recsvc.intake import identifier
 from recsvc.strict_json import elements, read_json
 from recsvc.web.bulk import MAX_ROWS, NDJSON
 from recsvc.web.contract import MAX_BODY, body_bytes, ndjson_lines
@@ -21,6 +22,22 @@ def lines_of(read: Read[T]) -> Iterator[T | RecsvcError]:
     if request.mimetype == NDJSON:
         return (_read(read, _parsed, line) for lines in ndjson_lines() for line in lines if line.strip())
     return iter(_array(read, body_bytes()))
+
+
+def customer_alone(value: Any) -> str | None:
+    """Return the customer of a line that is their id alone; None where it is an object.
+
+    Raises:
+        InvalidRequest: it is neither.
+    """
+    if isinstance(value, dict):
+        return None
+    if not isinstance(value, str):
+        raise InvalidRequest("body: must be a customer id or a JSON object")
+    try:
+        return identifier(value)
+    except ValueError as error:
+        raise InvalidRequest(f"customer_id: {error}", {"customer_id": str(error)}) from None
 
 
 def _array(read: Read[T], data: bytes) -> list[T | RecsvcError]:

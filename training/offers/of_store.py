@@ -94,7 +94,7 @@ def _mailings(rows: list[Any], told: Iterable[Any], log: Log) -> list[Mailing]:
     campaigns: dict[str, list[Any]] = {}
     for row in rows:
         if row.starts_at is not None and row.ends_at is not None:
-            campaigns.setdefault(_campaign(row), []).append(row)
+            campaigns.setdefault(redemption.campaign(row.offer_id, row.attributes), []).append(row)
     shown: dict[str, set[int]] = {}
     taken: dict[str, list[tuple[int, int]]] = {}
     place = {row.offer_id: (name, at) for name, some in campaigns.items() for at, row in enumerate(some)}
@@ -119,11 +119,6 @@ def _mailings(rows: list[Any], told: Iterable[Any], log: Log) -> list[Mailing]:
             np.array(sorted(set(taken.get(name, ()))), np.int64).reshape(-1, 2),
         ))  # fmt: skip
     return found
-
-
-def _campaign(row: Any) -> str:
-    campaign = (row.attributes or {}).get("campaign")
-    return f"offer {row.offer_id}" if campaign is None else f"campaign {json.dumps(campaign, sort_keys=True)}"
 
 
 def _groups(item_ids: list[str], rows: dict[str, Any]) -> Array:
