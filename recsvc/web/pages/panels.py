@@ -197,7 +197,8 @@ def _offers(shop: Shop, customer_id: str) -> dict[str, Any]:
             "note": f"Taken up by {one['p_redeem']:.1%} of customers like this, expected to leave {worth}: estimates",
         })  # fmt: skip
     return {
-        "key": "offers", "title": "Offers for you", "how": "What is expected to leave most for the shop first.",
+        "key": "offers", "title": "Offers for you",
+        "how": "By what each is expected to leave for the shop; who buys within a week anyway gets discounts last.",
         "empty": "" if cards else "No offer is for them now.", "cards": cards, "away": list(answer.degraded),
         "refused": _refused(reply["not_eligible"]),
     }  # fmt: skip
