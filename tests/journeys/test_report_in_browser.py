@@ -32,7 +32,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_figure_is_drawn_and_fits(browser: Any, path: Path, viewport: dict[str, int], scheme: str) -> None:
     with opened(browser, f"file://{path}", viewport, color_scheme=scheme) as view:
         figures = view.locator("figure").all()
-        assert len(figures) == 7
+        assert len(figures) == 8
         for figure in figures:
             boxes = [box for one in figure.locator("svg").all() if (box := one.bounding_box())]
             assert len(boxes) == 1 and boxes[0]["width"] > 250 and boxes[0]["height"] > 60
@@ -59,7 +59,7 @@ def test_the_file_asks_nobody_and_its_contents_lead_somewhere(browser: Any, path
     view.goto(f"file://{path}", wait_until="networkidle")
     assert asked == [f"file://{path}"]
     targets = [one.get_attribute("href") for one in view.locator("nav a").all()]
-    assert len(targets) == view.locator("section").count() == 9
+    assert len(targets) == view.locator("section").count() == 10
     assert all(view.locator(f"section{target} h2").count() == 1 for target in targets)
     ids = view.evaluate("() => [...document.querySelectorAll('[id]')].map(one => one.id)")
     assert len(ids) == len(set(ids))

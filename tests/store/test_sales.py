@@ -53,7 +53,8 @@ def test_channels_are_those_through_which_the_customer_did_something(engine: sa.
     )  # fmt: skip
     with writing(engine) as connection:
         sessions.assign(connection, "s", "a", 99)
-    found = interactions.channels(engine, "a", ("unsubscribe",))
+    with engine.connect() as connection:
+        found = interactions.channels(connection, "a", ("unsubscribe",))
     assert sorted(name for name, _ in found) == ["email", "store", "web"]
 
 
