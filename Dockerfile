@@ -16,10 +16,10 @@ COPY configs configs
 # The lock as constraints: only what an image needs is installed, at the locked version and with the locked hash.
 RUN /uv/bin/uv pip install --no-cache --python /uv/bin/python --verify-hashes -c requirements.lock hatchling \
     && /uv/bin/uv build --wheel --no-build-isolation --python /uv/bin/python --out-dir /wheel . \
-    && /uv/bin/uv pip install --no-cache --python /venv/bin/python --verify-hashes -c requirements.lock /wheel/*.whl
+    && /uv/bin/uv pip install --no-cache --compile-bytecode --python /venv/bin/python --verify-hashes -c requirements.lock /wheel/*.whl
 
 FROM build AS build-training
-RUN /uv/bin/uv pip install --no-cache --python /venv/bin/python --verify-hashes -c requirements.lock \
+RUN /uv/bin/uv pip install --no-cache --compile-bytecode --python /venv/bin/python --verify-hashes -c requirements.lock \
     "$(echo /wheel/*.whl)[training]"
 
 FROM python:3.11-slim-bookworm AS base
