@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +25,8 @@ _REPLIES: dict[str, type[BaseModel]] = {
     "similar": RelatedReply, "bought_together": RelatedReply, "buy_again": BuyAgainReply, "page": PageReply,
     "rank": RankReply,
 }  # fmt: skip
-_SECOND = 1.0
+# What is promised is a second; a machine with other work beside may be granted more.
+_SECOND = float(os.environ.get("RECSVC_TEST_SECOND", "1.0"))
 # Of the night's list what is sensitive or out of stock is left out; the score stays what it was.
 _ROUNDING = 2e-6
 
