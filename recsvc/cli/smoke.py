@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import sys
+import time
 import urllib.error
 import urllib.request
 import uuid
@@ -15,6 +16,7 @@ from urllib.parse import quote
 import typer
 from rich.console import Console
 
+_POLL_SECONDS = 1.0
 console = Console(highlight=False)
 
 
@@ -142,8 +144,10 @@ def _claims(asked: Asked, name: str) -> None:
     """Offer something to the one customer, let them claim it, give it back, and redeem it; the offer is taken away."""
     ask, mine = asked.ask, f"/v1/customers/{name}/offers"
     for_them = {"field": "customer.tier", "op": "eq", "value": "smoke"}
-    offer = {"offer_id": name, "name": "smoke", "kind": "service", "capacity": 1, "eligibility": for_them}
+    offer = {"offer_id": name, "name": "smoke", "kind": "service", "capacity": 1, "priority": 1000}
+    offer["eligibility"] = for_them
     ask("PUT", "/v1/offers", "/v1/offers", lambda v: v["accepted"] == 1, offer)
+    time.sleep(_POLL_SECONDS)  # another worker than the one that took it may be asked next
 
     def offered(value: Any) -> bool:
         return name in [one["offer_id"] for one in value["offers"]]
